@@ -1,0 +1,87 @@
+"""Train, measure and keep image classifiers.
+
+    import mlops_cls as mc
+
+    run = mc.fit(mc.load_config("experiment=quickstart"))
+    clf = mc.Predictor.load(run.checkpoint)
+    clf("boot.jpg").top(3)
+
+Names are loaded when they are first used, so importing the package costs nothing and needs neither torch nor Hydra.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlops_cls.build import make_card
+    from mlops_cls.card import ModelCard, Preprocess
+    from mlops_cls.compose import load_config
+    from mlops_cls.config import Config
+    from mlops_cls.data.datamodules import (
+        DigitsDataModule,
+        FashionMNISTDataModule,
+        FolderDataModule,
+        ImageDataModule,
+        TableDataModule,
+    )
+    from mlops_cls.data.manifest import Plan
+    from mlops_cls.errors import ArtifactError, ConfigError, DataError, MlopsError
+    from mlops_cls.fit import fit
+    from mlops_cls.models.classifier import ImageClassifier
+    from mlops_cls.predictor import Prediction, Predictor
+    from mlops_cls.run import Run
+
+__version__ = "0.1.0"
+__all__ = [
+    "ArtifactError",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "DigitsDataModule",
+    "FashionMNISTDataModule",
+    "FolderDataModule",
+    "ImageClassifier",
+    "ImageDataModule",
+    "MlopsError",
+    "ModelCard",
+    "Plan",
+    "Prediction",
+    "Predictor",
+    "Preprocess",
+    "Run",
+    "TableDataModule",
+    "fit",
+    "load_config",
+    "make_card",
+]
+
+_HOMES = {
+    "build": ("make_card",),
+    "card": ("ModelCard", "Preprocess"),
+    "compose": ("load_config",),
+    "config": ("Config",),
+    "data.datamodules": (
+        "DigitsDataModule",
+        "FashionMNISTDataModule",
+        "FolderDataModule",
+        "ImageDataModule",
+        "TableDataModule",
+    ),
+    "data.manifest": ("Plan",),
+    "errors": ("ArtifactError", "ConfigError", "DataError", "MlopsError"),
+    "fit": ("fit",),
+    "models.classifier": ("ImageClassifier",),
+    "predictor": ("Prediction", "Predictor"),
+    "run": ("Run",),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"mlops_cls.{home}"), name)
+    raise AttributeError(f"module 'mlops_cls' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

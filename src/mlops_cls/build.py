@@ -1,0 +1,192 @@
+"""From a `Config` to the objects of a run; below here nobody sees a config of anything but its own part."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from mlops_cls.card import Architecture, ModelCard, Preprocess
+from mlops_cls.config import Config, DataConfig, ModelConfig
+from mlops_cls.data.augment import Augment
+from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.data.manifest import Manifest, Plan
+from mlops_cls.data.source import Source
+from mlops_cls.data.sources.digits import DigitsSource
+from mlops_cls.data.sources.fmnist import FashionMnistSource
+from mlops_cls.data.sources.folder import FolderSource
+from mlops_cls.data.sources.table import TableSource
+from mlops_cls.errors import ConfigError, did_you_mean, unknown_name
+from mlops_cls.models.networks import check_name, fit_to_size, pretrained_preprocess
+from mlops_cls.models.optim import check_optimizer
+from mlops_cls.models.weights import read_weights
+
+
+def check(config: Config) -> None:
+    """Refuse unknown names and unused settings before anything is prepared, downloaded or written.
+
+    Raises:
+        ConfigError: naming the key, and the nearest right name.
+    """
+    config.validate()
+    if config.data.name not in _SOURCES:
+        raise unknown_name("data.name", config.data.name, _SOURCES)
+    check_name(config.model.name)
+    check_optimizer(config.optim)
+    Augment(config.augment.transforms)
+    for spec in config.trainer.callbacks:
+        _check_callback(spec)
+
+
+def _table(data: DataConfig) -> Source:
+    columns = {"path_column": data.path_column or "path", "label_column": data.label_column or "label"}
+    return TableSource(data.root or "", split_column=data.split_column, group_column=data.group_column, **columns)
+
+
+_SOURCES: Mapping[str, Callable[[DataConfig], Source]] = {
+    "digits": lambda data: DigitsSource(),
+    "fmnist": lambda data: FashionMnistSource(data.root),
+    "folder": lambda data: FolderSource(data.root or ""),
+    "table": _table,
+}
+
+
+def make_source(data: DataConfig) -> Source:
+    """Return the raw data set that the config names."""
+    return _SOURCES[data.name](data)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What training starts from: the tensors of a local file if there is one, and how the weights want their pictures."""
+
+    path: Path | None = None
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    wanted: Preprocess | None = None
+
+
+def read_start(model: ModelConfig) -> Start:
+    """Return the start that the config asks for; published weights themselves are fetched with the network.
+
+    Raises:
+        ArtifactError: the file of `model.weights` is missing, unsafe or damaged.
+    """
+    if model.weights is None:
+        return Start(wanted=pretrained_preprocess(model.name) if model.pretrained else None)
+    path = Path(model.weights)
+    tensors, card = read_weights(path)
+    return Start(path, tensors, card.preprocess if card else pretrained_preprocess(model.name))
+
+
+def make_plan(data: DataConfig, wanted: Preprocess | None) -> Plan:
+    """Return what preparation is asked for: explicit settings first, then what the weights want."""
+    geometry = {} if wanted is None else {"crop": wanted.crop, "interpolation": wanted.interpolation}
+    return Plan(
+        size=data.size or (wanted.size if wanted else None),
+        resize=data.resize.value,
+        channels=data.channels.value,
+        split=data.split.value,
+        val_fraction=data.val_fraction,
+        test_fraction=data.test_fraction,
+        subsample=data.subsample,
+        seed=data.seed,
+        on_bad=data.on_bad.value,
+        **geometry,
+    )
+
+
+def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDataModule:
+    """Return the data module of a config; nothing is read before it is prepared."""
+    return ImageDataModule(
+        make_source(config.data),
+        plan=make_plan(config.data, wanted),
+        store=config.data.store,
+        augment=config.augment.transforms,
+        batch_size=config.data.batch_size,
+        workers=config.data.workers,
+        seed=config.seed,
+    )
+
+
+def make_card(
+    manifest: Manifest,
+    name: str = "resnet18",
+    *,
+    wanted: Preprocess | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    **architecture: Any,
+) -> ModelCard:
+    """Return the card of a network for a prepared data set.
+
+    Args:
+        manifest: of the prepared data set (``datamodule.manifest``).
+        name: any network timm knows.
+        wanted: the preprocessing of the weights to start from; its mean and std are used, else the data's own.
+        provenance: facts of the run.
+        architecture: ``drop_rate`` and ``kwargs`` of the network.
+
+    Raises:
+        ConfigError: timm has no such network.
+    """
+    check_name(name)
+    geometry = manifest.geometry
+    mean, std = _normalisation(manifest, wanted)
+    return ModelCard(
+        classes=manifest.classes,
+        preprocess=Preprocess(
+            size=geometry.size,
+            resize=geometry.resize,
+            crop=geometry.crop,
+            interpolation=geometry.interpolation,
+            mean=mean,
+            std=std,
+        ),
+        architecture=fit_to_size(Architecture(name=name, **architecture), geometry.size),
+        attributes={key: dict(values) for key, values in manifest.attributes.items()},
+        provenance=dict(provenance or {}),
+    )
+
+
+def _normalisation(manifest: Manifest, wanted: Preprocess | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if wanted is None:
+        return manifest.mean, manifest.std
+    channels = manifest.geometry.channels
+    if wanted.channels == channels:
+        return wanted.mean, wanted.std
+    # timm folds the weights of RGB into one channel by summing them, or repeats one into three; so do the statistics.
+    return (sum(wanted.mean) / wanted.channels,) * channels, (sum(wanted.std) / wanted.channels,) * channels
+
+
+def make_callback(spec: Mapping[str, Any]) -> pl.Callback:
+    """Return a third-party callback from ``_target_`` and its arguments; they were checked by `check`."""
+    arguments = {key: value for key, value in spec.items() if key != "_target_"}
+    callback = _target(spec)(**arguments)
+    if not isinstance(callback, pl.Callback):
+        raise ConfigError(f"trainer.callbacks: {spec['_target_']} is no Lightning callback")
+    return callback
+
+
+def _check_callback(spec: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(_target(spec)).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for key in spec:
+        if key != "_target_" and key not in parameters:
+            raise ConfigError(f"trainer.callbacks: {spec['_target_']} has no {key}{did_you_mean(key, parameters)}")
+
+
+def _target(spec: Mapping[str, Any]) -> Callable[..., Any]:
+    path = str(spec.get("_target_", ""))
+    module, _, name = path.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"trainer.callbacks: _target_={path or 'missing'} cannot be imported ({error}); give a full path such as "
+            "pytorch_lightning.callbacks.Timer"
+        ) from error
+    return found

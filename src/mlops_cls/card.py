@@ -1,0 +1,106 @@
+"""What travels with the weights: class names, preprocessing, architecture, provenance and scores, as plain JSON values."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from mlops_cls.errors import ArtifactError, first_few
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preprocess:
+    """How a picture becomes the network's input: the one owner of size, channels and normalisation.
+
+    `size` is the side of the square in pixels; `resize` is crop, stretch or pad; `crop` is the share of the resized
+    short side that the centre crop keeps; `interpolation` is bilinear or bicubic; `mean` and `std` are per channel, for
+    pictures scaled to 0..1.
+    """
+
+    size: int
+    resize: str = "crop"
+    crop: float = 1.0
+    interpolation: str = "bilinear"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """What timm needs to build the network again, apart from the number of classes and channels."""
+
+    name: str
+    drop_rate: float = 0.0
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelCard:
+    """Everything a consumer of the weights may want to know; nothing of it is kept in a second place.
+
+    `attributes` maps a class attribute, such as ``is_cancer``, to its value per class name. `scores` maps logged names,
+    such as ``test/accuracy``, to numbers.
+    """
+
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    architecture: Architecture
+    attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {"format": FORMAT, **values}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild a card.
+
+        Raises:
+            ArtifactError: a key is missing or unknown, or the card was written by a newer version.
+        """
+        if values.get("format") != FORMAT:
+            found = values.get("format")
+            raise ArtifactError(f"this model card has format {found!r}; this version of mlops_cls reads format {FORMAT}")
+        known = {setting.name for setting in fields(cls)}
+        given = {key: value for key, value in values.items() if key != "format"}
+        if given.keys() != known:
+            raise ArtifactError(f"not a model card: {_difference(sorted(known), sorted(given))}")
+        preprocess = dict(given.pop("preprocess"))
+        preprocess.update(mean=tuple(preprocess["mean"]), std=tuple(preprocess["std"]))
+        return cls(
+            classes=tuple(given.pop("classes")),
+            preprocess=Preprocess(**preprocess),
+            architecture=Architecture(**given.pop("architecture")),
+            **given,
+        )
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def check_classes(self, classes: Sequence[str], *, whose: str) -> None:
+        """Raise `ArtifactError` with the difference unless `classes` are the card's, in the same order."""
+        if tuple(classes) != self.classes:
+            difference = _difference(self.classes, classes)
+            raise ArtifactError(f"the model was trained on other classes than {whose} has: {difference}")
+
+
+def _difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    missing, extra = [c for c in expected if c not in found], [c for c in found if c not in expected]
+    if not missing and not extra:
+        return f"same names in another order, expected {first_few(expected)}, found {first_few(found)}"
+    parts = [f"missing {first_few(missing)}" if missing else "", f"unexpected {first_few(extra)}" if extra else ""]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,46 @@
+"""The console script `mlops-cls`: lists the verbs in the order of a model's life, and runs them."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from mlops_cls.errors import MlopsError, did_you_mean
+
+VERBS = {
+    "prepare": "turn raw pictures into a checked, split, memory-mapped store",
+    "train": "train, select, test and keep a classifier",
+    "evaluate": "score a trained classifier on a split, or on other data of the same classes",
+    "predict": "classify pictures and folders; CSV or JSON out",
+}
+EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+
+
+def main() -> None:
+    """Run ``mlops-cls VERB ...``, or list the verbs."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(_overview())
+        return
+    verb = sys.argv[1]
+    if verb not in VERBS:
+        print(f"mlops-cls: {verb} is not a verb{did_you_mean(verb, VERBS)}\n\n{_overview()}", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+    run_verb(import_module(f"mlops_cls.{verb}").main, sys.argv[2:])
+
+
+def run_verb(verb: Callable[[list[str]], None], arguments: list[str] | None = None) -> None:
+    """Run a verb; print an error the user can mend without a traceback and exit 2, let any other keep its own."""
+    try:
+        verb(sys.argv[1:] if arguments is None else arguments)
+    except MlopsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {line}" for verb, line in VERBS.items()]
+    example = "  mlops-cls train experiment=quickstart\n  mlops-cls train --help"
+    return "\n".join(["mlops-cls VERB ..., the same as python -m mlops_cls.VERB ...", "", *lines, "", "such as", example])

@@ -1,0 +1,97 @@
+"""From yaml files and the command line to a `Config`: the only module that uses Hydra.
+
+Hydra composes, OmegaConf checks names and types against the classes of `config.py`, and whatever either of them
+refuses is retold as a `ConfigError` that names the key, the file and the nearest right name.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from mlops_cls.config import Config
+from mlops_cls.explain import explain
+
+HYDRA_VERSION = "1.3"
+
+
+def config_folder() -> Path:
+    """Return the folder of the yaml tree: `configs/` of a checkout, else the copy inside the installed package."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parents[1] / "configs"
+    return checkout if package.parent.name == "src" and checkout.is_dir() else package / "configs"
+
+
+def load_config(*overrides: str, config_dir: str | Path | None = None) -> Config:
+    """Compose a `Config` as `python -m mlops_cls.train` would.
+
+    Args:
+        overrides: what would follow on the command line, such as ``"experiment=resnet18"``.
+        config_dir: folder with yaml files of your own, searched before ours.
+
+    Raises:
+        ConfigError: a name, type or value is wrong; the message says where and what is allowed.
+    """
+    search = [f"hydra.searchpath=[file://{Path(config_dir).resolve()}]"] if config_dir else []
+    folder = str(config_folder())
+    with _retold(), hydra.initialize_config_dir(folder, version_base=HYDRA_VERSION):
+        _register_schema()
+        return _to_config(hydra.compose("train", overrides=[*search, *overrides]))
+
+
+def run_with_config(task: Callable[[Config], object], program: str, arguments: list[str]) -> None:
+    """Run `task` once, or once per combination with `-m`, with the config that the command line asks for."""
+
+    def with_config(composed: DictConfig) -> Any:
+        return task(_to_config(composed))
+
+    _register_schema()
+    main = hydra.main(version_base=HYDRA_VERSION, config_path=str(config_folder()), config_name="train")
+    with _command_line(program, arguments), _retold():
+        main(with_config)()
+
+
+def _register_schema() -> None:
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def _to_config(composed: DictConfig) -> Config:
+    try:
+        config = OmegaConf.to_object(composed)
+    except AttributeError as error:
+        raise explain(error) from error
+    assert isinstance(config, Config)
+    return config
+
+
+@contextmanager
+def _command_line(program: str, arguments: list[str]) -> Iterator[None]:
+    # hydra.main reads sys.argv, and prints errors itself unless told to raise them.
+    saved, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [program, *arguments], "1"
+    try:
+        yield
+    finally:
+        sys.argv = saved
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+        GlobalHydra.instance().clear()
+
+
+@contextmanager
+def _retold() -> Iterator[None]:
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise explain(error) from error

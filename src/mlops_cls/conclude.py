@@ -1,0 +1,85 @@
+"""The end of a run: test the best checkpoint once, and write everything that says how good it is."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from mlops_cls.card import ModelCard
+from mlops_cls.choices import Monitor
+from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.evaluation.outputs import Outputs, collect, write_per_class, write_predictions
+from mlops_cls.evaluation.plots import draw_confusion, draw_curves
+from mlops_cls.models.classifier import CARD_KEY, ImageClassifier
+from mlops_cls.models.weights import read_checkpoint
+from mlops_cls.run import BEST, CARD, METRICS, Run
+from mlops_cls.runtime import Runtime
+from mlops_cls.tracking import Tracker
+
+log = logging.getLogger(__name__)
+Rows = Mapping[int, Mapping[str, float]]
+
+
+def conclude(
+    folder: Path, data: ImageDataModule, runtime: Runtime, rows: Rows, tracker: Tracker, *, monitor: Monitor
+) -> Run:
+    """Score the best checkpoint on val and test, and write scores, predictions and plots into the run folder.
+
+    This is the only place of a run that reads the test split.
+    """
+    best = ImageClassifier.from_checkpoint(folder / BEST)
+    epoch = int(read_checkpoint(folder / BEST)["epoch"])
+    outputs = {split: evaluate_split(best, data, split, runtime) for split in ("val", "test")}
+
+    train = {name: value for name, value in rows[epoch].items() if name.startswith("train/")}
+    scored = {f"{split}/{name}": value for split, out in outputs.items() for name, value in out.scores().items()}
+    run = Run(folder, replace(best.card, scores=train | scored), {"epoch": epoch, **train, **scored})
+    _write(run, outputs["test"])
+    pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
+    draw_curves(pictures["curves"], list(rows.values()), monitor=monitor.value, best=epoch)
+    accuracy = f"test, {len(outputs['test'].labels)} pictures, accuracy {run.metrics['test/accuracy']:.3f}"
+    draw_confusion(pictures["confusion"], outputs["test"].confusion, run.card.classes, title=accuracy)
+    tracker.summarise(run.metrics, pictures)
+    _say(run, len(outputs["test"].labels), f"epoch {epoch + 1} of {len(rows)}, by val/{monitor.value}")
+    return run
+
+
+def evaluate_split(classifier: ImageClassifier, data: ImageDataModule, split: str, runtime: Runtime) -> Outputs:
+    """Return the classifier's outputs on a split, after checking that its classes are the data's.
+
+    Raises:
+        ArtifactError: the classes differ; the message says how.
+    """
+    classifier.card.check_classes(data.manifest.classes, whose=f"the data set {data.manifest.source}")
+    return collect(classifier, data.dataset(split), data.prepared.ids(split), runtime.torch_device)
+
+
+def _write(run: Run, test: Outputs) -> None:
+    (run.folder / METRICS).write_text(json.dumps(run.metrics, indent=2) + "\n")
+    run.card.save(run.folder / CARD)
+    write_per_class(run.folder / "per_class.csv", test, run.card.classes)
+    write_predictions(run.folder / "predictions.csv", test, run.card.classes)
+    _replace_card(run.checkpoint, run.card)
+
+
+def _replace_card(checkpoint: Path, card: ModelCard) -> None:
+    """Let the checkpoint carry its own scores too."""
+    content = read_checkpoint(checkpoint)
+    content[CARD_KEY] = card.to_dict()
+    aside = checkpoint.with_suffix(".partial")
+    torch.save(content, aside)
+    os.replace(aside, checkpoint)
+
+
+def _say(run: Run, pictures: int, chosen: str) -> None:
+    scores = "  ".join(
+        f"{name.replace('_', ' ')} {run.metrics[f'test/{name}']:.4f}"
+        for name in ("accuracy", "balanced_accuracy", "macro_f1", "loss")
+    )
+    log.info("test  %s  (%d pictures, used once)", scores, pictures)
+    log.info("best  %s  (%s)", run.checkpoint, chosen)
+    log.info("next  python -m mlops_cls.predict %s PICTURES --top 3", run.folder)

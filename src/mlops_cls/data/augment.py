@@ -1,0 +1,57 @@
+"""Augmentation of training pictures by albumentations, each draw fixed by its own seed.
+
+The only module that imports albumentations. A picture's draw depends on run seed, epoch and picture alone: not on the
+number of worker processes, which in albumentations 2.0.8 would all repeat one another, and not on what was drawn before,
+so a resumed run sees what the uninterrupted one would have seen.
+"""
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlops_cls.errors import ConfigError, did_you_mean, first_few
+from mlops_cls.pictures import Pixels
+
+
+class Augment:
+    """A chain of albumentations, applied to one uint8[H,W,C] picture at a time.
+
+    Args:
+        transforms: mappings with ``name`` and that transform's arguments, in order.
+
+    Raises:
+        ConfigError: a name or argument that albumentations does not have, or a value it refuses.
+    """
+
+    def __init__(self, transforms: Sequence[Mapping[str, Any]]) -> None:
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the package index for news
+        import albumentations
+
+        self._chain = albumentations.Compose([_build(albumentations, dict(spec)) for spec in transforms], seed=0)
+
+    def __call__(self, picture: Pixels, seed: int) -> Pixels:
+        """Return the picture after one draw; the same picture and seed give the same result."""
+        self._chain.set_random_seed(seed)
+        result: Pixels = self._chain(image=picture)["image"]
+        return result
+
+
+def _build(albumentations: Any, spec: dict[str, Any]) -> Any:
+    name = str(spec.pop("name", None))
+    kind = getattr(albumentations, name, None)
+    if not (inspect.isclass(kind) and issubclass(kind, albumentations.BasicTransform | albumentations.OneOf)):
+        names = [key for key, value in vars(albumentations).items() if inspect.isclass(value) and key[0].isupper()]
+        raise ConfigError(f"augment.transforms: name={name} is not in albumentations{did_you_mean(name, names)}")
+    known = set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs"} | {"p"}
+    unknown = sorted(set(spec) - known)
+    if unknown:
+        # albumentations itself would only warn, and leave the argument out.
+        hint = did_you_mean(unknown[0], known)
+        raise ConfigError(f"augment.transforms: {name} has no {first_few(unknown)}{hint} ({name} has: {first_few(sorted(known), 30)})")
+    if "transforms" in spec:
+        spec["transforms"] = [_build(albumentations, dict(inner)) for inner in spec["transforms"]]
+    try:
+        return kind(**{key: tuple(value) if isinstance(value, list) and key != "transforms" else value for key, value in spec.items()})
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"augment.transforms: {name} refuses {spec}: {error}") from error

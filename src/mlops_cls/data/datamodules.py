@@ -1,0 +1,111 @@
+"""LightningDataModules over the prepared store, usable alone in plain Lightning."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader
+
+from mlops_cls.data.augment import Augment
+from mlops_cls.data.loader import Batch, StoreDataset, make_loader
+from mlops_cls.data.manifest import Manifest, Plan
+from mlops_cls.data.prepare import prepare
+from mlops_cls.data.source import Source
+from mlops_cls.data.sources.digits import DigitsSource
+from mlops_cls.data.sources.fmnist import FashionMnistSource
+from mlops_cls.data.sources.folder import FolderSource
+from mlops_cls.data.sources.table import TableSource
+from mlops_cls.data.store import Prepared
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Batches of uint8[B,C,H,W] pictures and int64[B] labels from any `Source`.
+
+    Args:
+        source: the raw data set.
+        plan: geometry, split and subsample; see `Plan`.
+        store: folder that keeps prepared data sets.
+        augment: albumentations for training pictures, as mappings with ``name`` and arguments.
+        batch_size: pictures per batch.
+        workers: loader processes; None: as many as help.
+        seed: of batch order and augmentation.
+
+    Raises:
+        DataError: at `prepare_data`, if raw files are missing, bad, or cannot be split as planned.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        plan: Plan | None = None,
+        store: str | Path = "prepared",
+        augment: Sequence[Mapping[str, Any]] = (),
+        batch_size: int = 64,
+        workers: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.source, self.plan, self.store = source, plan or Plan(), Path(store)
+        self.augment = Augment(augment) if augment else None
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self._prepared: Prepared | None = None
+
+    def prepare_data(self) -> None:
+        self.prepared  # noqa: B018 - preparing is the point
+
+    @property
+    def prepared(self) -> Prepared:
+        """The prepared data set; prepared now if need be."""
+        if self._prepared is None:
+            self._prepared = prepare(self.source, self.plan, self.store)
+        return self._prepared
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.prepared.manifest
+
+    def dataset(self, split: str) -> StoreDataset:
+        """Return a split; training pictures are augmented, the others never."""
+        return StoreDataset(self.prepared, split, self.augment if split == "train" else None)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return make_loader(
+            self.dataset("train"), batch_size=self.batch_size, shuffle=True, seed=self.seed, workers=self.workers
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return make_loader(self.dataset("val"), batch_size=self.batch_size, workers=0)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return make_loader(self.dataset("test"), batch_size=self.batch_size, workers=0)
+
+
+class DigitsDataModule(ImageDataModule):
+    """scikit-learn's digits; nothing is downloaded."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(DigitsSource(), **options)
+
+
+class FashionMNISTDataModule(ImageDataModule):
+    """Fashion-MNIST from its idx files in `root`, fetched there if they are missing and `download` is true."""
+
+    def __init__(self, root: str | Path | None = None, *, download: bool = True, **options: Any) -> None:
+        options.setdefault("plan", Plan(size=28, val_fraction=0.2))
+        super().__init__(FashionMnistSource(root, download=download), **options)
+
+
+class FolderDataModule(ImageDataModule):
+    """Any folder of pictures: one sub-folder per class, with or without train, val and test above."""
+
+    def __init__(self, root: str | Path, **options: Any) -> None:
+        super().__init__(FolderSource(root), **options)
+
+
+class TableDataModule(ImageDataModule):
+    """A CSV or Parquet file with a row per picture; `columns` name its path, label, split and group columns."""
+
+    def __init__(self, root: str | Path, *, columns: Mapping[str, str] | None = None, **options: Any) -> None:
+        super().__init__(TableSource(root, **{f"{key}_column": name for key, name in (columns or {}).items()}), **options)

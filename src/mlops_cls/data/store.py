@@ -1,0 +1,132 @@
+"""The prepared store on disk: one array file per split, the sample table and the manifest.
+
+    prepared/digits-0f3a…/
+        manifest.json
+        samples.parquet     id, split, row, label, class, group and the data set's own columns
+        train.npy val.npy test.npy     uint8[N,H,W,C], memory-mapped
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from mlops_cls.data.manifest import FILE, Geometry, Manifest
+from mlops_cls.data.source import Sample
+from mlops_cls.errors import DataError
+from mlops_cls.pictures import Pixels
+
+TABLE = "samples.parquet"
+
+
+class Prepared:
+    """A prepared data set, opened for reading; pictures stay on disk until they are indexed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = Manifest.load(folder)
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        return (folder / FILE).is_file()
+
+    def images(self, split: str) -> Pixels:
+        """Return the split's pictures, uint8[N,H,W,C], memory-mapped read-only."""
+        pixels: Pixels = np.load(self.folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+        return pixels
+
+    def labels(self, split: str) -> NDArray[np.int64]:
+        """Return the split's class indices, int64[N]."""
+        labels: NDArray[np.int64] = self.rows(split)["label"].to_numpy().astype(np.int64)
+        return labels
+
+    def ids(self, split: str) -> list[str]:
+        """Return the split's sample ids, in row order."""
+        return [str(i) for i in self.rows(split)["id"].to_pylist()]
+
+    def rows(self, split: str) -> pa.Table:
+        """Return the split's part of the sample table, in row order."""
+        return self.table.filter(pc.field("split") == split).sort_by("row")
+
+    @cached_property
+    def table(self) -> pa.Table:
+        return pq.read_table(self.folder / TABLE)
+
+
+class ArrayWriter:
+    """Append pictures, uint8[H,W,C] each, to one .npy file whose length is known only at the end.
+
+    Written as a stream, not through a memory map: on a full disk a stream raises OSError, a memory map kills the process.
+    """
+
+    def __init__(self, path: Path, geometry: Geometry) -> None:
+        self._shape = (geometry.size, geometry.size, geometry.channels)
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+        self._sum = np.zeros(geometry.channels, np.int64)
+        self._squares = np.zeros(geometry.channels, np.int64)
+        self.length = 0
+
+    def __enter__(self) -> Self:
+        self._write_header()
+        return self
+
+    def extend(self, pictures: Sequence[Pixels]) -> None:
+        data = np.stack(pictures)
+        self._file.write(data.data)
+        self._digest.update(data.data)
+        # Whole numbers, so that the sums do not depend on how the pictures are cut into chunks.
+        pixels = data.reshape(-1, data.shape[-1]).astype(np.int64)
+        self._sum += pixels.sum(axis=0)
+        self._squares += (pixels**2).sum(axis=0)
+        self.length += len(pictures)
+
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and standard deviation per channel, of pixels scaled to 0..1."""
+        pixels = self.length * self._shape[0] * self._shape[1]
+        mean = self._sum / pixels / 255
+        std = np.sqrt(np.maximum(self._squares / pixels / 255**2 - mean**2, 0))
+        # A channel that never varies would be divided by zero; 1/255 keeps it finite.
+        return tuple(round(float(m), 6) for m in mean), tuple(round(max(float(s), 1 / 255), 6) for s in std)
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if error is None:
+                self._file.seek(0)
+                self._write_header()
+        finally:
+            self._file.close()
+
+    def _write_header(self) -> None:
+        # numpy pads the header so that the length can grow up to 20 digits without moving the data.
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self.length, *self._shape)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+def write_table(folder: Path, samples: Sequence[Sample], rows: Iterable[int], classes: Sequence[str]) -> None:
+    """Write the sample table; metadata columns keep the data set's own names."""
+    index = {name: i for i, name in enumerate(classes)}
+    columns: dict[str, list[Any]] = {
+        "id": [s.id for s in samples],
+        "split": [s.split for s in samples],
+        "row": list(rows),
+        "label": [index[s.label] for s in samples],
+        "class": [s.label for s in samples],
+        "group": [s.group for s in samples],
+    }
+    for name in dict.fromkeys(key for s in samples for key in s.metadata):
+        if name in columns:
+            raise DataError(f"the column name {name!r} is taken by the sample table: rename it")
+        columns[name] = [s.metadata.get(name) for s in samples]
+    pq.write_table(pa.table(columns), folder / TABLE)

@@ -1,0 +1,95 @@
+"""One run, from a config to a tested checkpoint in a folder of its own."""
+
+import logging
+
+import pytorch_lightning as pl
+import yaml
+
+from mlops_cls.build import Start, check, make_card, make_datamodule, read_start
+from mlops_cls.card import ModelCard
+from mlops_cls.conclude import conclude
+from mlops_cls.config import Config
+from mlops_cls.console import say_to
+from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.data.split import SPLITS
+from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.models.weights import load_into
+from mlops_cls.provenance import capture
+from mlops_cls.run import CARD, CONFIG, LOG, TABLE, Run, new_run_folder
+from mlops_cls.runtime import Runtime
+from mlops_cls.table import EpochTable
+from mlops_cls.tracking import tracking
+from mlops_cls.trainer import make_trainer, quiet_lightning
+
+log = logging.getLogger(__name__)
+
+
+def fit(config: Config) -> Run:
+    """Train, select the best checkpoint by validation, and test that one checkpoint once.
+
+    Raises:
+        ConfigError: a setting is unknown, impossible or unused; nothing was written.
+        DataError: the data set is missing, bad or cannot be split.
+        ArtifactError: the weights to start from, or the run folder, cannot be used.
+    """
+    check(config)
+    runtime = Runtime.resolve(config.runtime)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    start = read_start(config.model)
+    data = make_datamodule(config, start.wanted)
+    data.prepare_data()
+    card = _make_card(config, data, start, runtime)
+    classifier = _make_classifier(config, card, data)
+    loaded = start.path and load_into(classifier.network, start.tensors, start.path)
+    classifier.memory_format = runtime.memory_format
+    classifier.to(memory_format=runtime.memory_format)
+
+    # Everything that could refuse has been asked: only now is a run folder made.
+    folder = new_run_folder(config.run)
+    (folder / CONFIG).write_text(yaml.safe_dump(card.provenance["config"], sort_keys=False, allow_unicode=True))
+    card.save(folder / CARD)
+    with say_to(folder / LOG), tracking(config.logger, folder, card.provenance) as tracker:
+        if loaded:
+            log.info("%s: %s", start.path, loaded)
+        _introduce(classifier, data, runtime)
+        table = EpochTable(folder / TABLE, config.trainer.max_epochs)
+        loggers = [table] if tracker.logger is None else [table, tracker.logger]
+        with quiet_lightning():
+            trainer = make_trainer(config, runtime, folder, loggers)
+            trainer.fit(classifier, datamodule=data)
+        return conclude(folder, data, runtime, table.rows, tracker, monitor=config.trainer.monitor)
+
+
+def _make_card(config: Config, data: ImageDataModule, start: Start, runtime: Runtime) -> ModelCard:
+    return make_card(
+        data.manifest,
+        config.model.name,
+        wanted=start.wanted,
+        provenance=capture(config, data=data.manifest.identity(), runtime=runtime.describe()),
+        drop_rate=config.model.drop_rate,
+        kwargs=dict(config.model.kwargs),
+    )
+
+
+def _make_classifier(config: Config, card: ModelCard, data: ImageDataModule) -> ImageClassifier:
+    return ImageClassifier(
+        card,
+        loss=config.loss,
+        optim=config.optim,
+        augment=config.augment,
+        counts=data.manifest.counts["train"],
+        pretrained=config.model.pretrained,
+    )
+
+
+def _introduce(classifier: ImageClassifier, data: ImageDataModule, runtime: Runtime) -> None:
+    manifest, preprocess = data.manifest, classifier.card.preprocess
+    sizes = ", ".join(f"{manifest.size_of(split)} {split}" for split in SPLITS)
+    colour = "grey" if preprocess.channels == 1 else "RGB"
+    size = f"{preprocess.size}x{preprocess.size} {colour}"
+    log.info("%s: %s pictures, %d classes, %s", manifest.source, sizes, len(manifest.classes), size)
+    if manifest.skipped:
+        log.warning("%d bad pictures left out; they are named in %s", len(manifest.skipped), data.prepared.folder)
+    millions = sum(parameter.numel() for parameter in classifier.network.parameters()) / 1e6
+    name, device, precision = classifier.card.architecture.name, runtime.device.value, runtime.precision.value
+    log.info("%s: %.2f million parameters, on %s in %s", name, millions, device, precision)

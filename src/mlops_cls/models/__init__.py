@@ -1,0 +1,1 @@
+"""Networks, the LightningModule around them, losses, optimisers and scores."""

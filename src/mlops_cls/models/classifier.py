@@ -1,0 +1,151 @@
+"""The LightningModule: uint8 pictures in, logits out, and the card in every checkpoint."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+
+from mlops_cls.card import ModelCard, Preprocess
+from mlops_cls.config import AugmentConfig, LossConfig, OptimConfig
+from mlops_cls.data.loader import Batch
+from mlops_cls.errors import ArtifactError, MlopsError
+from mlops_cls.models.losses import log_loss, make_loss, make_mix
+from mlops_cls.models.metrics import Scores
+from mlops_cls.models.networks import make_network
+from mlops_cls.models.optim import make_optimizer, make_schedule
+from mlops_cls.models.weights import read_checkpoint
+
+CARD_KEY = "card"
+
+
+class Normalise(nn.Module):
+    """uint8 or float[B,C,H,W] in 0..255 to float with the card's mean and std taken out; travels with the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.register_buffer("mean", 255 * torch.tensor(preprocess.mean).view(1, -1, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(preprocess.std).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+class ImageClassifier(pl.LightningModule):
+    """A timm network that takes pictures as they lie in the store and knows its classes.
+
+    Args:
+        card: class names, preprocessing and architecture; see `mlops_cls.make_card`.
+        loss: what is minimised; cross entropy by default.
+        optim: optimiser and schedule; AdamW with a cosine by default.
+        augment: mixup and cutmix; none by default.
+        counts: training pictures per class, for balanced class weights.
+        pretrained: start from timm's published weights.
+
+    Logged per epoch: ``{train,val,test}/{loss,accuracy,balanced_accuracy,macro_f1}``. ``train/loss`` is what is minimised;
+    the other losses are the cross entropy in nats, so that runs with different losses compare.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        *,
+        loss: LossConfig | None = None,
+        optim: OptimConfig | None = None,
+        augment: AugmentConfig | None = None,
+        counts: Mapping[str, int] | None = None,
+        pretrained: bool = False,
+    ) -> None:
+        super().__init__()
+        self.card = card
+        self.normalise = Normalise(card.preprocess)
+        self.network = make_network(
+            card.architecture, num_classes=card.num_classes, channels=card.preprocess.channels, pretrained=pretrained
+        )
+        self.memory_format = torch.channels_last  # as pictures lie in the store
+        self.loss = make_loss(loss or LossConfig(), counts or dict.fromkeys(card.classes, 1))
+        self.mix = make_mix(augment or AugmentConfig(), card.num_classes)
+        self.optim = optim or OptimConfig()
+        self.scores = nn.ModuleDict({f"{split}_scores": Scores(card.num_classes) for split in ("train", "val", "test")})
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path) -> Self:
+        """Rebuild a trained classifier from a checkpoint alone, in evaluation mode.
+
+        Raises:
+            ArtifactError: missing, damaged, a pickle, or without a card.
+        """
+        content = read_checkpoint(Path(path))
+        if CARD_KEY not in content:
+            raise ArtifactError(f"{path} has no model card: it was not written by mlops_cls; use model.weights={path}")
+        classifier = cls(ModelCard.from_dict(content[CARD_KEY]))
+        # The loss's own buffers (class weights) belong to training and are not needed here.
+        state = {name: value for name, value in content["state_dict"].items() if not name.startswith("loss.")}
+        classifier.load_state_dict(state)
+        return classifier.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits float[B,K] for pictures uint8[B,C,H,W]."""
+        logits: Tensor = self.network(self.normalise(images).contiguous(memory_format=self.memory_format))
+        return logits
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        images, labels = batch
+        mixed, targets = (images, labels) if self.mix is None else self.mix(images.float(), labels)
+        logits = self(mixed)
+        loss: Tensor = self.loss(logits, targets)
+        self.scores["train_scores"].update(loss * len(labels), logits, labels)
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        self._measure("val", batch)
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        self._measure("test", batch)
+
+    def on_train_epoch_end(self) -> None:
+        self._log("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log("test")
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        optimizer = make_optimizer(self.network, self.optim)
+        steps, epochs = int(self.trainer.estimated_stepping_batches), self.trainer.max_epochs or 1
+        schedule = make_schedule(optimizer, self.optim, steps=steps, epochs=epochs)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[CARD_KEY] = self.card.to_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        written = ModelCard.from_dict(checkpoint[CARD_KEY])
+        written.check_classes(self.card.classes, whose="this data set")
+
+    def _measure(self, split: str, batch: Batch) -> None:
+        images, labels = batch
+        logits = self(images)
+        self.scores[f"{split}_scores"].update(log_loss(logits, labels), logits, labels)
+
+    def _log(self, split: str) -> None:
+        metric = self.scores[f"{split}_scores"]
+        assert isinstance(metric, Scores)
+        scores = metric.compute()
+        metric.reset()
+        if split == "train" and not scores["loss"] < float("inf"):
+            raise MlopsError(
+                f"the training loss became {scores['loss']} in epoch {self.current_epoch}: lower optim.lr, lengthen "
+                "optim.warmup_epochs, or set trainer.clip_norm=1"
+            )
+        self.log_dict({f"{split}/{name}": value for name, value in scores.items()})
+        if split == "train":
+            self.log("lr", max(group["lr"] for group in self.trainer.optimizers[0].param_groups))

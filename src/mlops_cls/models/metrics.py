@@ -1,0 +1,74 @@
+"""Scores of a classifier, all from one confusion matrix and a sum of losses."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+PER_CLASS = ("precision", "recall", "f1", "support")
+
+
+def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Return int64[K,K]; entry (i, j) counts the pictures of class i that were called j."""
+    return torch.bincount(labels * num_classes + predicted, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+def per_class(confusion: Tensor) -> dict[str, Tensor]:
+    """Return float64[K] precision, recall, F1 and support per class; 0 where nothing can be divided by."""
+    counts = confusion.double()
+    hits, support, called = counts.diagonal(), counts.sum(1), counts.sum(0)
+    return {
+        "precision": _ratio(hits, called),
+        "recall": _ratio(hits, support),
+        "f1": _ratio(2 * hits, support + called),
+        "support": support,
+    }
+
+
+def summary(confusion: Tensor) -> dict[str, float]:
+    """Return accuracy, balanced accuracy (mean recall of the classes present) and macro F1 (of those present or called).
+
+    These are scikit-learn's `accuracy_score`, `balanced_accuracy_score` and `f1_score(average="macro")`.
+    """
+    each, counts = per_class(confusion), confusion.double()
+    present = each["support"] > 0
+    seen = present | (counts.sum(0) > 0)
+    return {
+        "accuracy": float(_ratio(counts.diagonal().sum(), counts.sum())),
+        "balanced_accuracy": _mean(each["recall"][present]),
+        "macro_f1": _mean(each["f1"][seen]),
+    }
+
+
+class Scores(Metric):
+    """Accumulates on the device, without synchronising per step, and over all processes at the end.
+
+    `update` takes the summed loss of a batch, logits float[B,K] and labels int64[B]; `compute` returns loss, accuracy,
+    balanced_accuracy and macro_f1.
+    """
+
+    full_state_update = False
+    confusion: Tensor
+    loss: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.add_state("confusion", torch.zeros(num_classes, num_classes, dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("loss", torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
+
+    def update(self, loss_sum: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self.confusion += confusion_matrix(logits.argmax(1), labels, self.num_classes)
+        self.loss += loss_sum.detach()
+
+    def compute(self) -> Mapping[str, float]:
+        return {"loss": float(self.loss / self.confusion.sum()), **summary(self.confusion.cpu())}
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    return torch.where(whole > 0, part / whole.clamp(min=1), torch.zeros_like(part))
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.mean()) if len(values) else 0.0

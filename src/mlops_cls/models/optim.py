@@ -1,0 +1,88 @@
+"""Optimisers by name from timm, and learning-rate schedules counted in steps."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from mlops_cls.choices import Schedule
+from mlops_cls.config import OptimConfig
+from mlops_cls.errors import ConfigError, unknown_name
+
+DEFAULT_MOMENTUM = 0.9
+ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.3, 1 / 25, 1e-4 / 25
+DEFAULT_STEP_FACTOR = 0.1
+
+
+def check_optimizer(config: OptimConfig) -> None:
+    """Raise `ConfigError` for an unknown optimiser, or for a setting that this one does not have."""
+    if config.name not in list_optimizers():
+        raise unknown_name("optim.name", config.name, list_optimizers())
+    info = get_optimizer_info(config.name)
+    if config.momentum is not None and not info.has_momentum:
+        raise ConfigError(f"optim.momentum={config.momentum} would not be used: {config.name} has no momentum")
+    if config.betas is not None and not info.has_betas:
+        raise ConfigError(f"optim.betas={config.betas} would not be used: {config.name} has no betas")
+    if config.betas is not None and not (len(config.betas) >= 2 and all(0 <= beta < 1 for beta in config.betas)):
+        raise ConfigError(f"optim.betas={config.betas} is impossible: give numbers from 0 to below 1, such as [0.9,0.999]")
+
+
+def make_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
+    """Return the optimiser over all parameters; biases and normalisation without weight decay.
+
+    With `layer_decay`, deeper layers learn faster: Clark et al. 2020, arXiv:2003.10555.
+    """
+    check_optimizer(config)
+    extra: dict[str, Any] = {} if config.betas is None else {"betas": tuple(config.betas)}
+    momentum = DEFAULT_MOMENTUM if config.momentum is None else config.momentum
+    optimizer: Optimizer = create_optimizer_v2(
+        network, config.name, config.lr, config.weight_decay, momentum, layer_decay=config.layer_decay, **extra
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = config.lr * group.get("lr_scale", 1.0)
+    return optimizer
+
+
+def make_schedule(optimizer: Optimizer, config: OptimConfig, *, steps: int, epochs: int) -> LambdaLR:
+    """Return the schedule, to be stepped after every optimiser step; `steps` and `epochs` are those of the whole run."""
+    return LambdaLR(optimizer, schedule_factor(config, steps=steps, epochs=epochs))
+
+
+def schedule_factor(config: OptimConfig, *, steps: int, epochs: int) -> Callable[[int], float]:
+    """Return the function from step (0..steps) to the factor on `optim.lr`.
+
+    cosine: Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts. onecycle: Smith and Topin 2018,
+    arXiv:1708.07120, with torch's default shares.
+    """
+    if config.schedule is Schedule.onecycle:
+        return lambda step: _onecycle(step / steps)
+    steps_per_epoch = steps / epochs
+    warmup = (config.warmup_epochs or 0) * steps_per_epoch
+    if warmup >= steps:
+        raise ConfigError(f"optim.warmup_epochs={config.warmup_epochs} is as long as the run of {epochs} epochs: shorten it")
+    drop_every = (config.step_epochs or max(epochs // 3, 1)) * steps_per_epoch
+    drop = DEFAULT_STEP_FACTOR if config.step_factor is None else config.step_factor
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if config.schedule is Schedule.cosine:
+            return _cosine((step - warmup) / (steps - warmup))
+        # A hair is added because steps per epoch may not be a whole number.
+        return drop ** int(step / drop_every + 1e-9) if config.schedule is Schedule.step else 1.0
+
+    return factor
+
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def _onecycle(progress: float) -> float:
+    if progress < ONECYCLE_RISE:
+        return 1 - (1 - ONECYCLE_START) * _cosine(progress / ONECYCLE_RISE)
+    return ONECYCLE_END + (1 - ONECYCLE_END) * _cosine((progress - ONECYCLE_RISE) / (1 - ONECYCLE_RISE))

@@ -1,0 +1,129 @@
+"""One geometry for every consumer: a picture file becomes the uint8 array that a network sees.
+
+Preparation, evaluation, prediction and the service all call `read_picture` and `fit_picture`, so none of them can
+differ. Only Pillow and numpy are used.
+"""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mlops_cls.errors import DataError
+
+Pixels = NDArray[np.uint8]
+PictureSource = str | Path | bytes | IO[bytes] | Image.Image | Pixels
+
+SUFFIXES = frozenset(".jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jp2".split())
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"})
+SMALLEST_SIDE = 2
+_MODES = {1: "L", 3: "RGB"}
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class BadPicture(DataError):
+    """A file that is no picture, or one that cannot be used; the message is the reason alone."""
+
+
+def read_picture(source: PictureSource) -> Image.Image:
+    """Decode a picture upright, in mode L or RGB.
+
+    Handles EXIF orientation, CMYK, 16-bit grey (its high byte is kept) and palettes; transparency is laid over white.
+
+    Args:
+        source: path, bytes, binary file, PIL image, or array uint8[H,W] or uint8[H,W,C] with 1, 3 or 4 channels.
+
+    Raises:
+        BadPicture: not a picture, truncated, of an unsupported mode, or smaller than 2x2 pixels.
+    """
+    with reasons(), open_picture(source) as picture:
+        picture.load()
+        upright = ImageOps.exif_transpose(picture)
+        if min(upright.size) < SMALLEST_SIDE:
+            raise BadPicture(f"only {upright.width}x{upright.height} pixels")
+        return _grey_or_rgb(upright)
+
+
+def open_picture(source: PictureSource) -> Image.Image:
+    """Open a picture without decoding its pixels; its `size` and `mode` are known then."""
+    if isinstance(source, Image.Image):
+        return source.copy()
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+
+
+@contextmanager
+def reasons() -> Iterator[None]:
+    """Turn whatever Pillow raises for a bad file into `BadPicture` with a short reason."""
+    try:
+        # Pillow warns of odd metadata and of huge pictures; the second is worth refusing, the first is not worth noise.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except UnidentifiedImageError:
+        raise BadPicture("not a picture") from None
+    except FileNotFoundError:
+        raise BadPicture("no such file") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadPicture(f"more than {Image.MAX_IMAGE_PIXELS} pixels") from None
+    except BadPicture:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
+        raise BadPicture(f"cannot be decoded ({str(error) or type(error).__name__})") from None
+
+
+def fit_picture(picture: Image.Image, size: int, *, resize: str, crop: float, interpolation: str, channels: int) -> Pixels:
+    """Return uint8[size, size, channels]: `picture` in the geometry that `Preprocess` describes."""
+    converted = picture if picture.mode == _MODES[channels] else picture.convert(_MODES[channels])
+    kind = _FILTERS[interpolation]
+    if resize == "stretch":
+        fitted = converted.resize((size, size), kind)
+    elif resize == "pad":
+        fitted = ImageOps.pad(converted, (size, size), kind)
+    else:
+        fitted = _centre_crop(converted, size, crop, kind)
+    return np.asarray(fitted, dtype=np.uint8).reshape(size, size, channels)
+
+
+def _centre_crop(picture: Image.Image, size: int, crop: float, kind: Image.Resampling) -> Image.Image:
+    # One resampling of the kept square alone: the same pixels as resizing everything, for less work.
+    side = min(picture.size) * crop
+    left, top = (picture.width - side) / 2, (picture.height - side) / 2
+    if side == size and picture.size == (size, size):
+        return picture
+    return picture.resize((size, size), kind, box=(left, top, left + side, top + side))
+
+
+def _grey_or_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("L", "RGB"):
+        return picture
+    if picture.mode.startswith("I"):
+        high_byte = np.clip(np.asarray(picture, dtype=np.int64), 0, 65535) >> 8
+        return Image.fromarray(high_byte.astype(np.uint8))
+    if picture.mode == "F":
+        raise BadPicture("32-bit float pixels have no fixed range: convert to 8 or 16 bit")
+    if picture.has_transparency_data:
+        return _over_white(picture)
+    return picture.convert("L" if picture.mode == "1" else "RGB")
+
+
+def _over_white(picture: Image.Image) -> Image.Image:
+    grey = picture.mode in ("LA", "La", "L")
+    layer = picture.convert("RGBA")
+    flat = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return flat.convert("L" if grey else "RGB")
+
+
+def _from_array(pixels: Pixels) -> Image.Image:
+    shape_known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))
+    if pixels.dtype != np.uint8 or not shape_known:
+        raise BadPicture(f"array {pixels.dtype}{list(pixels.shape)}; allowed: uint8[H,W] or uint8[H,W,C] with C 1, 3 or 4")
+    return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)

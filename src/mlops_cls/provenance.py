@@ -1,0 +1,51 @@
+"""Where a model comes from: code, versions, settings, data and machine, as plain JSON values."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mlops_cls.config import Config
+
+PACKAGES = "mlops-cls torch torchvision timm pytorch-lightning albumentations numpy pillow scikit-learn".split()
+
+
+def capture(config: Config, *, data: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a run that starts now; `data` names the prepared data set and its hashes."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "config": json.loads(json.dumps(asdict(config))),
+        "data": data,
+        "runtime": runtime,
+        "git": git_state(Path.cwd()),
+        "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "processor": platform.machine()},
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Return commit and whether files differ from it, or None outside a repository or without git."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

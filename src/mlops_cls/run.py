@@ -1,0 +1,105 @@
+"""A run's folder: what lies where, how it is made, and how it is opened again."""
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mlops_cls.card import ModelCard
+from mlops_cls.config import RunConfig
+from mlops_cls.errors import ArtifactError
+
+BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
+CARD, CONFIG, METRICS, TABLE, LOG = "card.json", "config.yaml", "metrics.json", "metrics.csv", "train.log"
+LATEST = "latest"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run.
+
+    `metrics` holds the final scores under the names that are logged, such as ``test/accuracy``.
+    """
+
+    folder: Path
+    card: ModelCard
+    metrics: dict[str, float]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best checkpoint by validation."""
+        return self.folder / BEST
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Open the folder of a finished run.
+
+        Raises:
+            ArtifactError: no such folder, or its run did not finish.
+        """
+        path = Path(folder)
+        if not (path / METRICS).is_file() or not (path / CARD).is_file():
+            raise ArtifactError(f"{path} is no folder of a finished run: {CARD} and {METRICS} are expected in it")
+        card = ModelCard.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
+        return cls(path, card, json.loads((path / METRICS).read_text(encoding="utf-8")))
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """Return the checkpoint that `path` means: the file itself, or the best one of a run folder.
+
+    Raises:
+        ArtifactError: there is none; the message lists what was looked for.
+    """
+    given = Path(path)
+    found = given / BEST if given.is_dir() else given
+    if not found.is_file():
+        raise ArtifactError(f"no checkpoint at {found}: give a run folder (such as runs/{LATEST}) or a .ckpt file")
+    return found
+
+
+def new_run_folder(config: RunConfig) -> Path:
+    """Make ``<folder>/<time>_<name>``, unlike any other, and point ``<folder>/latest`` to it.
+
+    Raises:
+        ArtifactError: the folder cannot be written.
+    """
+    parent = Path(config.folder)
+    stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{config.name}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = _make_unique(parent, stem)
+        (folder / "checkpoints").mkdir()
+        _point_latest(parent, folder)
+    except OSError as error:
+        raise ArtifactError(f"{parent} cannot be written ({error.strerror}): set run.folder=FOLDER") from error
+    return folder
+
+
+def _make_unique(parent: Path, stem: str) -> Path:
+    for number in range(1, 1000):
+        folder = parent / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            continue
+    raise ArtifactError(f"{parent} is full of runs named {stem}")
+
+
+def _point_latest(parent: Path, folder: Path) -> None:
+    """Replace the link in one step, so that a reader at any moment finds the old run or the new one."""
+    link, aside = parent / LATEST, parent / f".{LATEST}-{folder.name}"
+    if link.exists() and not link.is_symlink():
+        raise ArtifactError(f"{link} is not a link: move it away, runs keep a link of that name to the newest run")
+    try:
+        aside.symlink_to(folder.name, target_is_directory=True)
+    except OSError:
+        if os.name != "nt":
+            raise
+        log.warning("no link %s was made: Windows allows links in its developer mode only", link)
+        return
+    os.replace(aside, link)

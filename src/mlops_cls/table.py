@@ -1,0 +1,60 @@
+"""metrics.csv and the line per epoch: one tidy row per epoch, rewritten whole so that it is never half a row."""
+
+import csv
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+
+log = logging.getLogger(__name__)
+SHOWN = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy")
+
+
+class EpochTable(Logger):
+    """A Lightning logger that keeps one row per epoch in `path` and says it in one line."""
+
+    def __init__(self, path: Path, epochs: int) -> None:
+        super().__init__()
+        self.path, self.epochs = path, epochs
+        self.rows: dict[int, dict[str, float]] = {}
+        self._started = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        return "table"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """Nothing: the config is kept in the run folder by the run itself."""
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add to the epoch's row; Lightning sends the val scores first and closes the epoch with the train scores."""
+        if "epoch" not in metrics:
+            return
+        epoch = int(metrics["epoch"])
+        row = self.rows.setdefault(epoch, {"epoch": epoch})
+        row.update({name: value for name, value in metrics.items() if name != "epoch"})
+        if any(name.startswith("train/") for name in metrics):
+            row["seconds"] = round(time.monotonic() - self._started, 3)
+            self._started = time.monotonic()
+            self._write()
+            log.info("%s", self._line(row))
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows.values() for name in row))
+        aside = self.path.with_suffix(".partial")
+        with aside.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(self.rows.values())
+        os.replace(aside, self.path)
+
+    def _line(self, row: dict[str, float]) -> str:
+        scores = "  ".join(f"{name} {row[name]:.4f}" for name in SHOWN if name in row)
+        return f"epoch {int(row['epoch']) + 1:>3}/{self.epochs}  {scores}  {row['seconds']:.1f} s"
