@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     )
     from mlops_cls.data.manifest import Plan
     from mlops_cls.errors import ArtifactError, ConfigError, DataError, MlopsError
-    from mlops_cls.fit import fit
     from mlops_cls.models.classifier import ImageClassifier
     from mlops_cls.predictor import Prediction, Predictor
     from mlops_cls.run import Run
+    from mlops_cls.training import fit
 
 __version__ = "0.1.0"
 __all__ = [
@@ -69,10 +69,10 @@ _HOMES = {
     ),
     "data.manifest": ("Plan",),
     "errors": ("ArtifactError", "ConfigError", "DataError", "MlopsError"),
-    "fit": ("fit",),
     "models.classifier": ("ImageClassifier",),
     "predictor": ("Prediction", "Predictor"),
     "run": ("Run",),
+    "training": ("fit",),
 }
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def make_source(data: DataConfig) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What training starts from: the tensors of a local file if there is one, and how the weights want their pictures."""
+    """What training starts from: the tensors of a local file if any, and how the weights want their pictures."""
 
     path: Path | None = None
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
@@ -84,9 +84,8 @@ def read_start(model: ModelConfig) -> Start:
 
 def make_plan(data: DataConfig, wanted: Preprocess | None) -> Plan:
     """Return what preparation is asked for: explicit settings first, then what the weights want."""
-    geometry = {} if wanted is None else {"crop": wanted.crop, "interpolation": wanted.interpolation}
-    return Plan(
-        size=data.size or (wanted.size if wanted else None),
+    plan = Plan(
+        size=data.size,
         resize=data.resize.value,
         channels=data.channels.value,
         split=data.split.value,
@@ -95,8 +94,10 @@ def make_plan(data: DataConfig, wanted: Preprocess | None) -> Plan:
         subsample=data.subsample,
         seed=data.seed,
         on_bad=data.on_bad.value,
-        **geometry,
     )
+    if wanted is None:
+        return plan
+    return replace(plan, size=data.size or wanted.size, crop=wanted.crop, interpolation=wanted.interpolation)
 
 
 def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDataModule:

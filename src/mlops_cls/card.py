@@ -1,4 +1,4 @@
-"""What travels with the weights: class names, preprocessing, architecture, provenance and scores, as plain JSON values."""
+"""What travels with the weights, as plain JSON values: class names, preprocessing, architecture, provenance, scores."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -74,7 +74,9 @@ class ModelCard:
         """
         if values.get("format") != FORMAT:
             found = values.get("format")
-            raise ArtifactError(f"this model card has format {found!r}; this version of mlops_cls reads format {FORMAT}")
+            raise ArtifactError(
+                f"this model card has format {found!r}; this version of mlops_cls reads format {FORMAT}"
+            )
         known = {setting.name for setting in fields(cls)}
         given = {key: value for key, value in values.items() if key != "format"}
         if given.keys() != known:

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 
 class SplitBy(StrEnum):
+    """What decides which split a picture goes to."""
+
     auto = "auto"
     stratified = "stratified"
     group = "group"
@@ -11,34 +13,46 @@ class SplitBy(StrEnum):
 
 
 class Resize(StrEnum):
+    """How a picture becomes a square."""
+
     crop = "crop"
     stretch = "stretch"
     pad = "pad"
 
 
 class Channels(StrEnum):
+    """Grey, RGB, or as the data are."""
+
     auto = "auto"
     grey = "grey"
     rgb = "rgb"
 
 
 class BadPictures(StrEnum):
+    """What happens to files that cannot be used."""
+
     fail = "fail"
     skip = "skip"
 
 
 class LossName(StrEnum):
+    """What training minimises."""
+
     cross_entropy = "cross_entropy"
     focal = "focal"
     bce = "bce"
 
 
 class ClassWeights(StrEnum):
+    """How much a class counts in the loss."""
+
     none = "none"
     balanced = "balanced"
 
 
 class Schedule(StrEnum):
+    """How the learning rate changes over the run."""
+
     cosine = "cosine"
     onecycle = "onecycle"
     step = "step"
@@ -46,6 +60,8 @@ class Schedule(StrEnum):
 
 
 class Monitor(StrEnum):
+    """The val score that picks the best checkpoint."""
+
     loss = "loss"
     accuracy = "accuracy"
     balanced_accuracy = "balanced_accuracy"
@@ -53,6 +69,8 @@ class Monitor(StrEnum):
 
 
 class Device(StrEnum):
+    """Where tensors live."""
+
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
@@ -60,6 +78,8 @@ class Device(StrEnum):
 
 
 class Precision(StrEnum):
+    """Numbers that training computes with."""
+
     auto = "auto"
     fp32 = "fp32"
     bf16 = "bf16"
@@ -67,11 +87,15 @@ class Precision(StrEnum):
 
 
 class LoggerName(StrEnum):
+    """Which tracking service a run reports to."""
+
     wandb = "wandb"
     none = "none"
 
 
 class WandbMode(StrEnum):
+    """Whether W&B uploads while the run goes on."""
+
     auto = "auto"
     online = "online"
     offline = "offline"

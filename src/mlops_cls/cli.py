@@ -43,4 +43,6 @@ def _overview() -> str:
     width = max(map(len, VERBS))
     lines = [f"  {verb:<{width}}  {line}" for verb, line in VERBS.items()]
     example = "  mlops-cls train experiment=quickstart\n  mlops-cls train --help"
-    return "\n".join(["mlops-cls VERB ..., the same as python -m mlops_cls.VERB ...", "", *lines, "", "such as", example])
+    return "\n".join(
+        ["mlops-cls VERB ..., the same as python -m mlops_cls.VERB ...", "", *lines, "", "such as", example]
+    )

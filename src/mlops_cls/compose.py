@@ -6,8 +6,10 @@ refuses is retold as a `ConfigError` that names the key, the file and the neares
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mlops_cls.config import Config
+from mlops_cls.errors import ConfigError
 from mlops_cls.explain import explain
 
 HYDRA_VERSION = "1.3"
@@ -49,8 +52,40 @@ def load_config(*overrides: str, config_dir: str | Path | None = None) -> Config
         return _to_config(hydra.compose("train", overrides=[*search, *overrides]))
 
 
-def run_with_config(task: Callable[[Config], object], program: str, arguments: list[str]) -> None:
-    """Run `task` once, or once per combination with `-m`, with the config that the command line asks for."""
+def change_data(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
+    """Return a run's config from the plain values of its card, with other data settings.
+
+    Args:
+        values: as kept in the card's provenance.
+        overrides: ``data=NAME`` and ``data.KEY=VALUE`` only.
+
+    Raises:
+        ConfigError: an override is wrong, or is not about data.
+    """
+    others = [override for override in overrides if not override.startswith(("data=", "data."))]
+    if others:
+        raise ConfigError(
+            f"{others[0]}: only data=NAME and data.KEY=VALUE can be changed here, the rest is the model's own"
+        )
+    names = [override for override in overrides if override.startswith("data=")]
+    keys = [override for override in overrides if override.startswith("data.")]
+    data = asdict(load_config(names[-1], *keys, "logger=none").data) if names else values["data"]
+    with _retold():
+        merged = OmegaConf.merge(
+            OmegaConf.structured(Config), {**dict(values), "data": data}, OmegaConf.from_dotlist(keys)
+        )
+        assert isinstance(merged, DictConfig)
+        return _to_config(merged)
+
+
+def run_with_config(task: Callable[[Config], object], program: str, arguments: list[str], *, usage: str) -> None:
+    """Run `task` with the config that the command line asks for; with `-m`, once per combination.
+
+    `--help` prints `usage`, the config groups and every setting.
+    """
+    if {"-h", "--help"} & set(arguments):
+        print(_help(usage))
+        return
 
     def with_config(composed: DictConfig) -> Any:
         return task(_to_config(composed))
@@ -72,6 +107,24 @@ def _to_config(composed: DictConfig) -> Config:
         raise explain(error) from error
     assert isinstance(config, Config)
     return config
+
+
+def _help(usage: str) -> str:
+    folder = config_folder()
+    groups = [
+        f"  {group.name}: {', '.join(sorted(option.stem for option in group.glob('*.yaml')))}"
+        for group in sorted(folder.iterdir())
+        if group.is_dir()
+    ]
+    settings = OmegaConf.to_yaml(OmegaConf.structured(load_config()))
+    parts = [
+        usage,
+        "Choose one of each group (group=option); folder with yaml files of your own: --config-dir FOLDER",
+        "\n".join(groups),
+        "Change any setting (section.key=value); their meaning: mlops_cls/config.py",
+        textwrap.indent(settings, "  ").rstrip(),
+    ]
+    return "\n\n".join(parts)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +71,7 @@ def _replace_card(checkpoint: Path, card: ModelCard) -> None:
     content[CARD_KEY] = card.to_dict()
     aside = checkpoint.with_suffix(".partial")
     torch.save(content, aside)
-    os.replace(aside, checkpoint)
+    aside.replace(checkpoint)
 
 
 def _say(run: Run, pictures: int, chosen: str) -> None:

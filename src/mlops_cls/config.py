@@ -28,6 +28,8 @@ from mlops_cls.rules import Problems, Section, bounded, out_of_bounds, unused
 
 @dataclass(kw_only=True, slots=True)
 class DataConfig(Section):
+    """Which pictures, in which geometry, split how."""
+
     name: str = "digits"
     """The data set: digits, fmnist, folder or table."""
     root: str | None = None
@@ -35,7 +37,7 @@ class DataConfig(Section):
     store: str = "prepared"
     """Folder that keeps prepared data sets; a second run finds its own there."""
     size: int | None = bounded(None, low=1)
-    """Side of the square picture the network sees, in pixels; default: the pretrained network's, else near the data's."""
+    """Side of the square the network sees, in pixels; default: the pretrained network's, else near the data's."""
     resize: Resize = Resize.crop
     """Short side to size then centre crop, stretch both sides, or fit inside and pad with black."""
     channels: Channels = Channels.auto
@@ -74,11 +76,14 @@ class DataConfig(Section):
         if self.name in ("folder", "table") and self.root is None:
             yield f"data={self.name} needs data.root=PATH"
         if (self.val_fraction or 0) + (self.test_fraction or 0) >= 1:
-            yield f"data.val_fraction={self.val_fraction} and data.test_fraction={self.test_fraction} leave nothing to train on"
+            fractions = f"data.val_fraction={self.val_fraction}, data.test_fraction={self.test_fraction}"
+            yield f"{fractions}: nothing would be left to train on"
 
 
 @dataclass(kw_only=True, slots=True)
 class ModelConfig(Section):
+    """Which network, starting from what."""
+
     name: str = "resnet18"
     """Any network timm knows, among them ours: baseline_cnn, mini_resnet, two_conv_cnn."""
     pretrained: bool = False
@@ -105,6 +110,8 @@ class ModelConfig(Section):
 
 @dataclass(kw_only=True, slots=True)
 class AugmentConfig(Section):
+    """How training pictures are varied."""
+
     transforms: list[dict[str, Any]] = field(default_factory=list)
     """albumentations by name with their arguments, in order; training pictures only."""
     mixup: float = bounded(0.0, low=0)
@@ -115,6 +122,8 @@ class AugmentConfig(Section):
 
 @dataclass(kw_only=True, slots=True)
 class LossConfig(Section):
+    """What training minimises."""
+
     name: LossName = LossName.cross_entropy
     """cross_entropy, focal or bce (one sigmoid per class)."""
     smoothing: float | None = bounded(None, low=0, below=1)
@@ -135,6 +144,8 @@ class LossConfig(Section):
 
 @dataclass(kw_only=True, slots=True)
 class OptimConfig(Section):
+    """How weights follow the gradient."""
+
     name: str = "adamw"
     """Any optimiser timm knows: adamw, adam, sgd, lamb, lion, …"""
     lr: float = bounded(1e-3, above=0)
@@ -167,6 +178,8 @@ class OptimConfig(Section):
 
 @dataclass(kw_only=True, slots=True)
 class TrainerConfig(Section):
+    """How long, and what is kept."""
+
     max_epochs: int = bounded(10, low=1)
     """Passes over the training pictures."""
     patience: int | None = bounded(None, low=1)
@@ -189,6 +202,8 @@ class TrainerConfig(Section):
 
 @dataclass(kw_only=True, slots=True)
 class RuntimeConfig(Section):
+    """On what the run computes."""
+
     device: Device = Device.auto
     """auto: CUDA, else Apple's MPS, else CPU."""
     precision: Precision = Precision.auto
@@ -203,6 +218,8 @@ class RuntimeConfig(Section):
 
 @dataclass(kw_only=True, slots=True)
 class LoggerConfig(Section):
+    """Who else hears of the run."""
+
     name: LoggerName = LoggerName.wandb
     """wandb or none; metrics.csv is written in either case."""
     mode: WandbMode | None = None
@@ -223,6 +240,8 @@ class LoggerConfig(Section):
 
 @dataclass(kw_only=True, slots=True)
 class RunConfig(Section):
+    """Where the run is kept."""
+
     folder: str = "runs"
     """Where run folders are made; `latest` there points to the newest."""
     name: str = "run"
@@ -230,11 +249,13 @@ class RunConfig(Section):
 
     def problems(self) -> Problems:
         if not self.name or set(self.name) & set('/\\:*?"<>|') or self.name.startswith("."):
-            yield f"run.name={self.name!r} is impossible: it becomes part of a folder name, use letters, digits, - and _"
+            yield f"run.name={self.name!r} is impossible: it ends a folder's name, use letters, digits, - and _"
 
 
 @dataclass(kw_only=True, slots=True)
 class Config:
+    """All settings of a run; built only if they are possible together and all of them are used."""
+
     seed: int = bounded(0, low=0, below=2**32)
     """Seed of weights, batch order and augmentation."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -20,17 +20,21 @@ def explain(error: Exception) -> ConfigError:
         return _unknown_option(error)
     if isinstance(error, OverrideParseException):
         return _not_an_override(error.override)
-    place = re.match(r"In '([^']+)'", text)
-    where = f"in {place[1]}.yaml: " if place and place[1] != "train" else ""
-    if unknown := re.search(r"Could not override '([^']+)'", text):
-        return ConfigError(where + _unknown_key(unknown[1]))
     if isinstance(error, AttributeError):
         return _lost_key(text)
-    if cause is not None and re.search(r"Key '[^']+' (is )?not in", str(cause)):
-        return ConfigError(where + _unknown_key(str(cause.full_key)))
-    if cause is not None:
-        return ConfigError(f"{where}{cause.full_key}: {_first_line(cause)}{_nearest_choice(str(cause))}")
-    return ConfigError(text)
+    place = re.match(r"In '([^']+)'", text)
+    where = f"in {place[1]}.yaml: " if place and place[1] != "train" else ""
+    return ConfigError(where + _key_and_reason(text, cause))
+
+
+def _key_and_reason(text: str, cause: OmegaConfBaseException | None) -> str:
+    if unknown := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(unknown[1])
+    if cause is None:
+        return text
+    if re.search(r"Key '[^']+' (is )?not in", str(cause)):
+        return _unknown_key(str(cause.full_key))
+    return f"{cause.full_key}: {str(cause).splitlines()[0]}{_nearest_choice(str(cause))}"
 
 
 def _cause_with_key(error: BaseException) -> OmegaConfBaseException | None:
@@ -41,10 +45,6 @@ def _cause_with_key(error: BaseException) -> OmegaConfBaseException | None:
             return step
         step = step.__cause__ or step.__context__
     return None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0]
 
 
 def _unknown_option(error: MissingConfigException) -> ConfigError:

@@ -20,14 +20,14 @@ from mlops_cls.errors import DataError
 Pixels = NDArray[np.uint8]
 PictureSource = str | Path | bytes | IO[bytes] | Image.Image | Pixels
 
-SUFFIXES = frozenset(".jpg .jpeg .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .jp2".split())
+SUFFIXES = (".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"})
 SMALLEST_SIDE = 2
 _MODES = {1: "L", 3: "RGB"}
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-class BadPicture(DataError):
+class PictureError(DataError):
     """A file that is no picture, or one that cannot be used; the message is the reason alone."""
 
 
@@ -40,13 +40,13 @@ def read_picture(source: PictureSource) -> Image.Image:
         source: path, bytes, binary file, PIL image, or array uint8[H,W] or uint8[H,W,C] with 1, 3 or 4 channels.
 
     Raises:
-        BadPicture: not a picture, truncated, of an unsupported mode, or smaller than 2x2 pixels.
+        PictureError: not a picture, truncated, of an unsupported mode, or smaller than 2x2 pixels.
     """
     with reasons(), open_picture(source) as picture:
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         if min(upright.size) < SMALLEST_SIDE:
-            raise BadPicture(f"only {upright.width}x{upright.height} pixels")
+            raise PictureError(f"only {upright.width}x{upright.height} pixels")
         return _grey_or_rgb(upright)
 
 
@@ -61,7 +61,7 @@ def open_picture(source: PictureSource) -> Image.Image:
 
 @contextmanager
 def reasons() -> Iterator[None]:
-    """Turn whatever Pillow raises for a bad file into `BadPicture` with a short reason."""
+    """Turn whatever Pillow raises for a bad file into `PictureError` with a short reason."""
     try:
         # Pillow warns of odd metadata and of huge pictures; the second is worth refusing, the first is not worth noise.
         with warnings.catch_warnings():
@@ -69,18 +69,20 @@ def reasons() -> Iterator[None]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except UnidentifiedImageError:
-        raise BadPicture("not a picture") from None
+        raise PictureError("not a picture") from None
     except FileNotFoundError:
-        raise BadPicture("no such file") from None
+        raise PictureError("no such file") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadPicture(f"more than {Image.MAX_IMAGE_PIXELS} pixels") from None
-    except BadPicture:
+        raise PictureError(f"more than {Image.MAX_IMAGE_PIXELS} pixels") from None
+    except PictureError:
         raise
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
-        raise BadPicture(f"cannot be decoded ({str(error) or type(error).__name__})") from None
+        raise PictureError(f"cannot be decoded ({str(error) or type(error).__name__})") from None
 
 
-def fit_picture(picture: Image.Image, size: int, *, resize: str, crop: float, interpolation: str, channels: int) -> Pixels:
+def fit_picture(
+    picture: Image.Image, size: int, *, resize: str, crop: float, interpolation: str, channels: int
+) -> Pixels:
     """Return uint8[size, size, channels]: `picture` in the geometry that `Preprocess` describes."""
     converted = picture if picture.mode == _MODES[channels] else picture.convert(_MODES[channels])
     kind = _FILTERS[interpolation]
@@ -109,7 +111,7 @@ def _grey_or_rgb(picture: Image.Image) -> Image.Image:
         high_byte = np.clip(np.asarray(picture, dtype=np.int64), 0, 65535) >> 8
         return Image.fromarray(high_byte.astype(np.uint8))
     if picture.mode == "F":
-        raise BadPicture("32-bit float pixels have no fixed range: convert to 8 or 16 bit")
+        raise PictureError("32-bit float pixels have no fixed range: convert to 8 or 16 bit")
     if picture.has_transparency_data:
         return _over_white(picture)
     return picture.convert("L" if picture.mode == "1" else "RGB")
@@ -125,5 +127,7 @@ def _over_white(picture: Image.Image) -> Image.Image:
 def _from_array(pixels: Pixels) -> Image.Image:
     shape_known = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))
     if pixels.dtype != np.uint8 or not shape_known:
-        raise BadPicture(f"array {pixels.dtype}{list(pixels.shape)}; allowed: uint8[H,W] or uint8[H,W,C] with C 1, 3 or 4")
+        raise PictureError(
+            f"array {pixels.dtype}{list(pixels.shape)}; allowed: uint8[H,W] or uint8[H,W,C] with C 1, 3 or 4"
+        )
     return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)

@@ -13,7 +13,7 @@ from typing import Any
 
 from mlops_cls.config import Config
 
-PACKAGES = "mlops-cls torch torchvision timm pytorch-lightning albumentations numpy pillow scikit-learn".split()
+PACKAGES = ("mlops-cls", "torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "numpy", "pillow")
 
 
 def capture(config: Config, *, data: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:

@@ -102,4 +102,4 @@ def _point_latest(parent: Path, folder: Path) -> None:
             raise
         log.warning("no link %s was made: Windows allows links in its developer mode only", link)
         return
-    os.replace(aside, link)
+    aside.replace(link)

@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ class EpochTable(Logger):
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows.values())
-        os.replace(aside, self.path)
+        aside.replace(self.path)
 
     def _line(self, row: dict[str, float]) -> str:
         scores = "  ".join(f"{name} {row[name]:.4f}" for name in SHOWN if name in row)

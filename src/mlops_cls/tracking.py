@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlparse
 
 from pytorch_lightning.loggers import WandbLogger
@@ -70,7 +70,7 @@ def _start(config: LoggerConfig, folder: Path, values: Mapping[str, Any]) -> Wan
     return WandbLogger(experiment=run)
 
 
-def _init(config: LoggerConfig, folder: Path, values: Mapping[str, Any], *, mode: str) -> Any:
+def _init(config: LoggerConfig, folder: Path, values: Mapping[str, Any], *, mode: Literal["online", "offline"]) -> Any:
     import wandb
 
     # Silent, because wandb's own lines would bury ours; the run's log is kept by us.

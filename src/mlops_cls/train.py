@@ -2,13 +2,19 @@
 
 from mlops_cls.cli import run_verb
 
+USAGE = """Train, select, test and keep an image classifier.
+
+  python -m mlops_cls.train experiment=quickstart
+  python -m mlops_cls.train experiment=resnet18 data=folder data.root=my_pictures optim.lr=3e-4
+  python -m mlops_cls.train -m experiment=quickstart optim.lr=1e-3,3e-3"""
+
 
 def main(arguments: list[str]) -> None:
     """Compose the config that the command line asks for, and fit it."""
     from mlops_cls.compose import run_with_config
-    from mlops_cls.fit import fit
+    from mlops_cls.training import fit
 
-    run_with_config(fit, "mlops_cls.train", arguments)
+    run_with_config(fit, "mlops_cls.train", arguments, usage=USAGE)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Augmentation of training pictures by albumentations, each draw fixed by its own seed.
 
-The only module that imports albumentations. A picture's draw depends on run seed, epoch and picture alone: not on the
-number of worker processes, which in albumentations 2.0.8 would all repeat one another, and not on what was drawn before,
-so a resumed run sees what the uninterrupted one would have seen.
+The only module that imports albumentations. A picture's draw depends on run seed, epoch and position alone: not on the
+number of worker processes, which in albumentations 2.0.8 would all repeat one another, and not on what was drawn
+before, so a resumed run sees what the uninterrupted one would have seen.
 """
 
 import inspect
@@ -48,10 +48,17 @@ def _build(albumentations: Any, spec: dict[str, Any]) -> Any:
     if unknown:
         # albumentations itself would only warn, and leave the argument out.
         hint = did_you_mean(unknown[0], known)
-        raise ConfigError(f"augment.transforms: {name} has no {first_few(unknown)}{hint} ({name} has: {first_few(sorted(known), 30)})")
+        raise ConfigError(
+            f"augment.transforms: {name} has no {first_few(unknown)}{hint} ({name} has: {first_few(sorted(known), 30)})"
+        )
     if "transforms" in spec:
         spec["transforms"] = [_build(albumentations, dict(inner)) for inner in spec["transforms"]]
     try:
-        return kind(**{key: tuple(value) if isinstance(value, list) and key != "transforms" else value for key, value in spec.items()})
+        return kind(
+            **{
+                key: tuple(value) if isinstance(value, list) and key != "transforms" else value
+                for key, value in spec.items()
+            }
+        )
     except (ValueError, TypeError) as error:
         raise ConfigError(f"augment.transforms: {name} refuses {spec}: {error}") from error

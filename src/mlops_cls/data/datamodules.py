@@ -108,4 +108,6 @@ class TableDataModule(ImageDataModule):
     """A CSV or Parquet file with a row per picture; `columns` name its path, label, split and group columns."""
 
     def __init__(self, root: str | Path, *, columns: Mapping[str, str] | None = None, **options: Any) -> None:
-        super().__init__(TableSource(root, **{f"{key}_column": name for key, name in (columns or {}).items()}), **options)
+        super().__init__(
+            TableSource(root, **{f"{key}_column": name for key, name in (columns or {}).items()}), **options
+        )

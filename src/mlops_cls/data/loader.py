@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ def make_loader(
 ) -> DataLoader[Batch]:
     """Return a loader over `dataset`.
 
-    Shuffled (training) batches are all full, except when there is only one; the pictures left over come in another epoch.
+    Shuffled (training) batches are all full, unless there is only one; pictures left over come in another epoch.
     """
     sampler = EpochSampler(len(dataset), shuffle=shuffle, seed=seed)
     drop_last = shuffle and len(dataset) >= batch_size
@@ -110,5 +110,5 @@ def _default_workers(dataset: StoreDataset) -> int:
     return 0 if dataset.transform is None else min(cores - 1, MOST_WORKERS)
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch

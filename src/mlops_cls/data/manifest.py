@@ -48,8 +48,9 @@ class Geometry:
 class Manifest:
     """Written once by preparation; everything else reads class names, statistics and counts from here.
 
-    `mean` and `std` are per channel of the training pictures, scaled to 0..1; `counts` maps split and class to a number
-    of pictures; `skipped` maps ids of bad pictures to the reason; `content` is a hash of pixels, labels, ids and splits.
+    `mean` and `std` are per channel of the training pictures, scaled to 0..1; `counts` maps split and class to a
+    number of pictures; `skipped` maps ids of bad pictures to the reason; `content` is a hash of pixels, labels, ids
+    and splits.
     """
 
     source: str
@@ -70,9 +71,9 @@ class Manifest:
         """Return the number of pictures of a split."""
         return sum(self.counts[split].values())
 
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Any]:
         """Return what tells this prepared data set from any other, for the provenance of a model."""
-        return {"source": self.source, "content": self.content, "split": self.split_hash}
+        return {"source": self.source, "content": self.content, "split": self.split_hash, "plan": asdict(self.plan)}
 
     def save(self, folder: Path) -> None:
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False)

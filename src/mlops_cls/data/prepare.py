@@ -8,7 +8,6 @@ import csv
 import errno
 import hashlib
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from mlops_cls.data.source import Sample, Source, class_order
 from mlops_cls.data.split import SPLITS
 from mlops_cls.data.store import ArrayWriter, Prepared, write_table
 from mlops_cls.errors import DataError, first_few
-from mlops_cls.pictures import BadPicture, Pixels, fit_picture, read_picture
+from mlops_cls.pictures import PictureError, Pixels, fit_picture, read_picture
 
 CHUNK = 256
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -61,7 +60,9 @@ def _writable(store: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in NO_ROOM:
-            raise DataError(f"no room left in {store}: free some space or set data.store=FOLDER on another disk") from error
+            raise DataError(
+                f"no room left in {store}: free some space or set data.store=FOLDER on another disk"
+            ) from error
         if error.errno in NOT_ALLOWED:
             raise DataError(f"{store} cannot be written ({error.strerror}): set data.store=FOLDER") from error
         raise
@@ -74,7 +75,7 @@ def _build_aside(source: Source, plan: Plan, folder: Path) -> None:
     aside.mkdir()
     try:
         _build(source, plan, aside)
-        os.replace(aside, folder)
+        aside.replace(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -119,16 +120,16 @@ class _Builder:
         if split == "train" and writer.length:
             self.mean, self.std = writer.statistics()
 
-    def _decode(self, sample: Sample) -> Pixels | BadPicture:
+    def _decode(self, sample: Sample) -> Pixels | PictureError:
         try:
             return fit_picture(read_picture(self.source.picture(sample)), **asdict(self.geometry))
-        except BadPicture as reason:
+        except PictureError as reason:
             return reason
 
-    def _take(self, samples: Sequence[Sample], results: Sequence[Pixels | BadPicture], writer: ArrayWriter) -> None:
+    def _take(self, samples: Sequence[Sample], results: Sequence[Pixels | PictureError], writer: ArrayWriter) -> None:
         good: list[Pixels] = []
         for sample, result in zip(samples, results, strict=True):
-            if isinstance(result, BadPicture):
+            if isinstance(result, PictureError):
                 self.bad[sample.id] = str(result)
             else:
                 self.kept.append(sample)
@@ -161,8 +162,8 @@ def _refuse_too_large(number: int, geometry: Geometry, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
-            f"the prepared pictures need {needed / 1e9:.1f} GB and {folder.parent} has {free / 1e9:.1f} GB left: free some "
-            "space, set data.store=FOLDER on another disk, or choose a smaller data.size or data.subsample"
+            f"the prepared pictures need {needed / 1e9:.3g} GB and {folder.parent} has {free / 1e9:.3g} GB left: "
+            "free some space, set data.store=FOLDER on another disk, or choose a smaller data.size or data.subsample"
         )
 
 

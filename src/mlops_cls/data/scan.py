@@ -8,7 +8,7 @@ from statistics import median
 
 from mlops_cls.data.manifest import Geometry, Plan
 from mlops_cls.data.source import Sample, Source
-from mlops_cls.pictures import GREY_MODES, BadPicture, open_picture, reasons
+from mlops_cls.pictures import GREY_MODES, PictureError, open_picture, reasons
 
 GRID, SMALLEST, LARGEST = 32, 32, 224
 
@@ -28,7 +28,7 @@ def scan(source: Source, samples: Sequence[Sample]) -> Scan:
         try:
             with reasons(), open_picture(source.picture(sample)) as picture:
                 return min(picture.size), picture.mode
-        except BadPicture:
+        except PictureError:
             return None
 
     with ThreadPoolExecutor() as pool:

@@ -7,6 +7,7 @@ nothing but the ids, the labels and the seed. Everything here is pure: lists in,
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 from mlops_cls.errors import DataError, first_few
 
@@ -38,7 +39,7 @@ def subsample(
     groups: Sequence[str | None],
     *,
     fraction: float,
-    least: Mapping[Hashable, int],
+    least: Mapping[Any, int],
     seed: int,
 ) -> list[int]:
     """Return the sorted positions of ``round(fraction * len(ids))`` samples, in the same proportions per stratum.
@@ -67,7 +68,7 @@ def subsample(
 
 
 def _new_groups_first(order: list[int], groups: Sequence[str | None], number: int) -> list[int]:
-    """Move the first members of up to `number` different groups to the front, so that a split by group stays possible."""
+    """Move the first members of up to `number` groups to the front, so that a split by group stays possible."""
     firsts: dict[Hashable, int] = {}
     for i in order:
         firsts.setdefault(i if groups[i] is None else groups[i], i)
@@ -75,9 +76,7 @@ def _new_groups_first(order: list[int], groups: Sequence[str | None], number: in
     return front + [i for i in order if i not in front]
 
 
-def split_stratified(
-    ids: Sequence[str], labels: Sequence[str], shares: Mapping[str, float], seed: int
-) -> list[str]:
+def split_stratified(ids: Sequence[str], labels: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
     """Return the split of each sample, every class in the proportions of `shares` and in every split.
 
     Raises:
@@ -96,7 +95,7 @@ def split_stratified(
     return result
 
 
-def hash_seed(seed: int, name: str) -> int:
+def hash_seed(seed: int, name: object) -> int:
     """Return another seed, fixed by `seed` and `name`."""
     return int(rank(seed, name)[:8], 16)
 
@@ -148,7 +147,7 @@ def _by(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     return positions
 
 
-def _refuse_small(counts: Mapping[Hashable, int], shares: Mapping[str, float], what: str) -> None:
+def _refuse_small(counts: Mapping[Any, int], shares: Mapping[str, float], what: str) -> None:
     small = [f"{label!r} has {n}" for label, n in counts.items() if n < len(shares)]
     if small:
         raise DataError(

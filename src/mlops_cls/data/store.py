@@ -1,9 +1,9 @@
 """The prepared store on disk: one array file per split, the sample table and the manifest.
 
-    prepared/digits-0f3a…/
-        manifest.json
-        samples.parquet     id, split, row, label, class, group and the data set's own columns
-        train.npy val.npy test.npy     uint8[N,H,W,C], memory-mapped
+prepared/digits-0f3a…/
+    manifest.json
+    samples.parquet     id, split, row, label, class, group and the data set's own columns
+    train.npy val.npy test.npy     uint8[N,H,W,C], memory-mapped
 """
 
 import hashlib
@@ -64,7 +64,7 @@ class Prepared:
 class ArrayWriter:
     """Append pictures, uint8[H,W,C] each, to one .npy file whose length is known only at the end.
 
-    Written as a stream, not through a memory map: on a full disk a stream raises OSError, a memory map kills the process.
+    Written as a stream: on a full disk a stream raises OSError, where a memory map kills the process.
     """
 
     def __init__(self, path: Path, geometry: Geometry) -> None:
@@ -100,7 +100,9 @@ class ArrayWriter:
     def hexdigest(self) -> str:
         return self._digest.hexdigest()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if error is None:
                 self._file.seek(0)

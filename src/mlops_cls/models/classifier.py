@@ -1,5 +1,6 @@
 """The LightningModule: uint8 pictures in, logits out, and the card in every checkpoint."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -48,8 +49,8 @@ class ImageClassifier(pl.LightningModule):
         counts: training pictures per class, for balanced class weights.
         pretrained: start from timm's published weights.
 
-    Logged per epoch: ``{train,val,test}/{loss,accuracy,balanced_accuracy,macro_f1}``. ``train/loss`` is what is minimised;
-    the other losses are the cross entropy in nats, so that runs with different losses compare.
+    Logged per epoch: ``{train,val,test}/{loss,accuracy,balanced_accuracy,macro_f1}``. ``train/loss`` is what is
+    minimised; the other losses are the cross entropy in nats, so that runs with different losses compare.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class ImageClassifier(pl.LightningModule):
         super().__init__()
         self.card = card
         self.normalise = Normalise(card.preprocess)
-        self.network = make_network(
+        self.network: nn.Module = make_network(
             card.architecture, num_classes=card.num_classes, channels=card.preprocess.channels, pretrained=pretrained
         )
         self.memory_format = torch.channels_last  # as pictures lie in the store
-        self.loss = make_loss(loss or LossConfig(), counts or dict.fromkeys(card.classes, 1))
+        self.loss: nn.Module = make_loss(loss or LossConfig(), counts or dict.fromkeys(card.classes, 1))
         self.mix = make_mix(augment or AugmentConfig(), card.num_classes)
         self.optim = optim or OptimConfig()
-        self.scores = nn.ModuleDict({f"{split}_scores": Scores(card.num_classes) for split in ("train", "val", "test")})
+        self.train_scores, self.val_scores, self.test_scores = (Scores(card.num_classes) for _ in range(3))
 
     @classmethod
     def from_checkpoint(cls, path: str | Path) -> Self:
@@ -100,23 +101,29 @@ class ImageClassifier(pl.LightningModule):
         mixed, targets = (images, labels) if self.mix is None else self.mix(images.float(), labels)
         logits = self(mixed)
         loss: Tensor = self.loss(logits, targets)
-        self.scores["train_scores"].update(loss * len(labels), logits, labels)
+        self.train_scores.update(loss * len(labels), logits, labels)
         return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        self._measure("val", batch)
+        self._measure(self.val_scores, batch)
 
     def test_step(self, batch: Batch, index: int) -> None:
-        self._measure("test", batch)
+        self._measure(self.test_scores, batch)
 
     def on_train_epoch_end(self) -> None:
-        self._log("train")
+        scores = self._log("train", self.train_scores)
+        self.log("lr", max(group["lr"] for group in self.trainer.optimizers[0].param_groups))
+        if not math.isfinite(scores["loss"]):
+            raise MlopsError(
+                f"the training loss became {scores['loss']} in epoch {self.current_epoch + 1}: lower optim.lr, "
+                "lengthen optim.warmup_epochs, or set trainer.clip_norm=1"
+            )
 
     def on_validation_epoch_end(self) -> None:
-        self._log("val")
+        self._log("val", self.val_scores)
 
     def on_test_epoch_end(self) -> None:
-        self._log("test")
+        self._log("test", self.test_scores)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = make_optimizer(self.network, self.optim)
@@ -131,21 +138,13 @@ class ImageClassifier(pl.LightningModule):
         written = ModelCard.from_dict(checkpoint[CARD_KEY])
         written.check_classes(self.card.classes, whose="this data set")
 
-    def _measure(self, split: str, batch: Batch) -> None:
+    def _measure(self, scores: Scores, batch: Batch) -> None:
         images, labels = batch
         logits = self(images)
-        self.scores[f"{split}_scores"].update(log_loss(logits, labels), logits, labels)
+        scores.update(log_loss(logits, labels), logits, labels)
 
-    def _log(self, split: str) -> None:
-        metric = self.scores[f"{split}_scores"]
-        assert isinstance(metric, Scores)
-        scores = metric.compute()
-        metric.reset()
-        if split == "train" and not scores["loss"] < float("inf"):
-            raise MlopsError(
-                f"the training loss became {scores['loss']} in epoch {self.current_epoch}: lower optim.lr, lengthen "
-                "optim.warmup_epochs, or set trainer.clip_norm=1"
-            )
-        self.log_dict({f"{split}/{name}": value for name, value in scores.items()})
-        if split == "train":
-            self.log("lr", max(group["lr"] for group in self.trainer.optimizers[0].param_groups))
+    def _log(self, split: str, scores: Scores) -> dict[str, float]:
+        values = scores.compute()
+        scores.reset()
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()})
+        return values

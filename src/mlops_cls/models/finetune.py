@@ -1,5 +1,7 @@
 """Train the head alone, at first or for good, with the backbone's BatchNorm frozen too."""
 
+from typing import Any
+
 import pytorch_lightning as pl
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -26,7 +28,8 @@ def set_frozen(network: nn.Module, frozen: bool) -> None:
     Raises:
         ConfigError: the network does not say which of its parts is the classifier.
     """
-    head = network.get_classifier() if hasattr(network, "get_classifier") else None
+    find: Any = getattr(network, "get_classifier", None)
+    head = find() if find else None
     own = {id(parameter) for parameter in head.parameters()} if isinstance(head, nn.Module) else set()
     if not own:
         raise ConfigError(f"model.freeze=true: {type(network).__name__} has no separate classifier layer to train")

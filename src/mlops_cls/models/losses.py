@@ -1,4 +1,4 @@
-"""What training minimises: cross entropy, focal loss or one sigmoid per class; and batches mixed by mixup and cutmix."""
+"""What training minimises: cross entropy, focal loss or one sigmoid per class; and mixup and cutmix of batches."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,6 +21,8 @@ class FocalLoss(nn.Module):
     Takes logits float[B,K] and labels int64[B]; class weights as in `torch.nn.CrossEntropyLoss`.
     """
 
+    weight: Tensor | None
+
     def __init__(self, gamma: float, weight: Tensor | None = None) -> None:
         super().__init__()
         self.gamma = gamma
@@ -36,7 +38,7 @@ class FocalLoss(nn.Module):
 
 
 def balanced_weights(counts: Sequence[int]) -> Tensor:
-    """Return float[K] weights in inverse proportion to the training pictures of each class, 1 on average over pictures."""
+    """Return float[K] weights in inverse proportion to each class's pictures, 1 on average over pictures."""
     numbers = torch.tensor(counts, dtype=torch.float32)
     return numbers.sum() / (len(counts) * numbers)
 
@@ -51,7 +53,8 @@ def make_loss(config: LossConfig, counts: Mapping[str, int]) -> nn.Module:
     if config.name is LossName.focal:
         return FocalLoss(DEFAULT_GAMMA if config.gamma is None else config.gamma, weight)
     if config.name is LossName.bce:
-        return BinaryCrossEntropy(smoothing=smoothing)
+        bce: nn.Module = BinaryCrossEntropy(smoothing=smoothing)
+        return bce
     return nn.CrossEntropyLoss(weight, label_smoothing=smoothing)
 
 

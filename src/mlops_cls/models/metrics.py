@@ -1,7 +1,5 @@
 """Scores of a classifier, all from one confusion matrix and a sum of losses."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -27,7 +25,7 @@ def per_class(confusion: Tensor) -> dict[str, Tensor]:
 
 
 def summary(confusion: Tensor) -> dict[str, float]:
-    """Return accuracy, balanced accuracy (mean recall of the classes present) and macro F1 (of those present or called).
+    """Return accuracy, balanced accuracy (mean recall of the classes present) and macro F1 (present or called).
 
     These are scikit-learn's `accuracy_score`, `balanced_accuracy_score` and `f1_score(average="macro")`.
     """
@@ -62,7 +60,7 @@ class Scores(Metric):
         self.confusion += confusion_matrix(logits.argmax(1), labels, self.num_classes)
         self.loss += loss_sum.detach()
 
-    def compute(self) -> Mapping[str, float]:
+    def compute(self) -> dict[str, float]:
         return {"loss": float(self.loss / self.confusion.sum()), **summary(self.confusion.cpu())}
 
 

@@ -7,16 +7,14 @@ import timm
 from timm.models import is_model
 from torch import nn
 
-import mlops_cls.models.small as small
 from mlops_cls.card import Architecture, Preprocess
 from mlops_cls.errors import ConfigError, first_few, unknown_name
+from mlops_cls.models import small
 
 OURS = [name.partition(".")[0] for name in small.default_cfgs]
 
 
-def make_network(
-    architecture: Architecture, *, num_classes: int, channels: int, pretrained: bool = False
-) -> nn.Module:
+def make_network(architecture: Architecture, *, num_classes: int, channels: int, pretrained: bool = False) -> nn.Module:
     """Return the network: float[B,channels,H,W], normalised, to logits float[B,num_classes].
 
     Raises:
@@ -68,6 +66,6 @@ def pretrained_preprocess(name: str) -> Preprocess:
 def _no_weights(name: str, error: Exception) -> str:
     reason = str(error).splitlines()[0]
     return (
-        f"model.pretrained=true: the published weights of {name} could not be had ({reason}). Fetch them on a machine with "
-        "network and give the file: model.weights=FILE.safetensors"
+        f"model.pretrained=true: the published weights of {name} could not be had ({reason}). Fetch them on a "
+        "machine with network and give the file: model.weights=FILE.safetensors"
     )

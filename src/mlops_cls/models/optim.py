@@ -28,7 +28,9 @@ def check_optimizer(config: OptimConfig) -> None:
     if config.betas is not None and not info.has_betas:
         raise ConfigError(f"optim.betas={config.betas} would not be used: {config.name} has no betas")
     if config.betas is not None and not (len(config.betas) >= 2 and all(0 <= beta < 1 for beta in config.betas)):
-        raise ConfigError(f"optim.betas={config.betas} is impossible: give numbers from 0 to below 1, such as [0.9,0.999]")
+        raise ConfigError(
+            f"optim.betas={config.betas} is impossible: give numbers from 0 to below 1, such as [0.9,0.999]"
+        )
 
 
 def make_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
@@ -48,7 +50,7 @@ def make_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
 
 
 def make_schedule(optimizer: Optimizer, config: OptimConfig, *, steps: int, epochs: int) -> LambdaLR:
-    """Return the schedule, to be stepped after every optimiser step; `steps` and `epochs` are those of the whole run."""
+    """Return the schedule, to be stepped after every optimiser step; `steps` and `epochs` count the whole run."""
     return LambdaLR(optimizer, schedule_factor(config, steps=steps, epochs=epochs))
 
 
@@ -63,7 +65,9 @@ def schedule_factor(config: OptimConfig, *, steps: int, epochs: int) -> Callable
     steps_per_epoch = steps / epochs
     warmup = (config.warmup_epochs or 0) * steps_per_epoch
     if warmup >= steps:
-        raise ConfigError(f"optim.warmup_epochs={config.warmup_epochs} is as long as the run of {epochs} epochs: shorten it")
+        raise ConfigError(
+            f"optim.warmup_epochs={config.warmup_epochs} is as long as the run of {epochs} epochs: shorten it"
+        )
     drop_every = (config.step_epochs or max(epochs // 3, 1)) * steps_per_epoch
     drop = DEFAULT_STEP_FACTOR if config.step_factor is None else config.step_factor
 

@@ -1,4 +1,4 @@
-"""The small networks of the earlier systems, registered with timm so that `model.name=baseline_cnn` is nothing special."""
+"""Three small networks, registered with timm so that `model.name=baseline_cnn` is nothing special."""
 
 from collections.abc import Sequence
 from typing import Any

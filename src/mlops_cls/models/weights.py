@@ -27,7 +27,11 @@ class LoadReport:
     misshapen: list[str]
 
     def __str__(self) -> str:
-        parts = {"not in the file": self.missing, "not in the network": self.unexpected, "of another shape": self.misshapen}
+        parts = {
+            "not in the file": self.missing,
+            "not in the network": self.unexpected,
+            "of another shape": self.misshapen,
+        }
         details = [f"{len(names)} {what} ({first_few(names, 3)})" for what, names in parts.items() if names]
         return f"{self.loaded} tensors loaded" + "".join(f", {detail}" for detail in details)
 
@@ -46,8 +50,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if "GLOBAL" not in str(error):
             raise ArtifactError(f"{path} is damaged or no checkpoint") from error
         raise ArtifactError(
-            f"{path} is refused: it holds Python objects (a pickle), which can run any code when loaded. Only tensors and "
-            "plain values are read; save it again as a state dict or as safetensors where you trust it"
+            f"{path} is refused: it holds Python objects (a pickle), which can run any code when loaded. Only tensors "
+            "and plain values are read; save it again as a state dict or as safetensors where you trust it"
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise ArtifactError(f"{path} is damaged or no checkpoint ({str(error).splitlines()[0]})") from error
@@ -93,7 +97,7 @@ def load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
     )
     if not fitting:
         raise ArtifactError(
-            f"nothing in {path} fits the network: it has {first_few(list(tensors), 3)}, the network {first_few(list(own), 3)}"
+            f"nothing in {path} fits: it has {first_few(list(tensors), 3)}, the network has {first_few(list(own), 3)}"
         )
     network.load_state_dict(fitting, strict=False)
     return report

@@ -28,7 +28,8 @@ class DigitsSource:
         return [Sample(f"{i:04d}", str(label)) for i, label in enumerate(self._labels)]
 
     def picture(self, sample: Sample) -> Pixels:
-        return self._pixels[int(sample.id)]
+        pixels: Pixels = self._pixels[int(sample.id)]
+        return pixels
 
     @cached_property
     def _arrays(self) -> tuple[Pixels, NDArray[np.uint8]]:

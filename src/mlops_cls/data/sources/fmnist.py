@@ -46,7 +46,8 @@ class FashionMnistSource:
 
     def picture(self, sample: Sample) -> Pixels:
         split, _, number = sample.id.partition("/")
-        return self._pixels[split][int(number)]
+        pixels: Pixels = self._pixels[split][int(number)]
+        return pixels
 
     @cached_property
     def _pixels(self) -> dict[str, Pixels]:
@@ -84,7 +85,9 @@ def _file_names() -> dict[str, str]:
 
 def _what_to_place(root: Path) -> str:
     names = ", ".join(f"{name}.gz" for name in _file_names().values())
-    return f"Fashion-MNIST is not complete in {root.resolve()}: place {names} there, or set data.root=FOLDER that has them"
+    return (
+        f"Fashion-MNIST is not complete in {root.resolve()}: place {names} there, or set data.root=FOLDER that has them"
+    )
 
 
 def _download(root: Path) -> None:
@@ -107,5 +110,7 @@ def _read_idx(path: Path, magic: int, header: int, shape: tuple[int, ...]) -> Pi
         raise DataError(f"{path} is damaged ({error}): fetch it again") from error
     found, number = np.frombuffer(content, ">u4", count=2)
     if found != magic or number != len(values):
-        raise DataError(f"{path} is no Fashion-MNIST file: magic {found}, {number} entries announced, {len(values)} found")
+        raise DataError(
+            f"{path} is no Fashion-MNIST file: magic {found}, {number} entries announced, {len(values)} found"
+        )
     return values

@@ -63,7 +63,9 @@ class FolderSource:
         if "train" in shipped.values():
             others = [folder.name for folder, split in shipped.items() if split is None]
             if others:
-                raise DataError(f"{self.root} has train and, beside it, {first_few(others)}: splits or classes, not both")
+                raise DataError(
+                    f"{self.root} has train and, beside it, {first_few(others)}: splits or classes, not both"
+                )
             for folder, split in shipped.items():
                 yield from self._classes(folder, split)
         else:
@@ -72,7 +74,9 @@ class FolderSource:
     def _classes(self, parent: Path, split: str | None) -> Iterator[Sample]:
         loose = [path.name for path in sorted(parent.iterdir()) if path.is_file() and not _hidden(path)]
         if loose:
-            raise DataError(f"{parent} has files outside the class folders: {first_few(loose)}; move them into one or away")
+            raise DataError(
+                f"{parent} has files outside the class folders: {first_few(loose)}; move them into one or away"
+            )
         for folder in _folders(parent):
             files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path))
             if not files:

@@ -1,7 +1,7 @@
 """A CSV or Parquet table of paths and labels, with splits and groups where it has them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,17 @@ class TableSource:
     @cached_property
     def _samples(self) -> list[Sample]:
         table = self._read()
-        split_column = self._optional(table, self.split_column, "split")
-        group_column = self._optional(table, self.group_column, "group")
-        used = [self._required(table, self.path_column, "data.path_column")]
-        used += [self._required(table, self.label_column, "data.label_column"), split_column, group_column]
+        used = (
+            self._required(table, self.path_column, "data.path_column"),
+            self._required(table, self.label_column, "data.label_column"),
+            self._optional(table, self.split_column, "split"),
+            self._optional(table, self.group_column, "group"),
+        )
         samples = [self._sample(row, used) for row in table.to_pylist()]
         _refuse_repeats(samples, self.root)
         return samples
 
-    def _sample(self, row: Mapping[str, Any], used: list[str | None]) -> Sample:
+    def _sample(self, row: Mapping[str, Any], used: Sequence[str | None]) -> Sample:
         path, label = _text(row[self.path_column]), _text(row[self.label_column])
         if path is None or label is None:
             raise DataError(f"{self.root}: a row has no {self.path_column} or no {self.label_column}: {dict(row)}")
@@ -85,7 +87,9 @@ class TableSource:
             return _read_csv(self._content)
         except pa.ArrowInvalid as error:
             reason = str(error).splitlines()[0]
-            raise DataError(f"{self.root} cannot be read as a table ({reason}); allowed: .csv in UTF-8, .parquet") from error
+            raise DataError(
+                f"{self.root} cannot be read as a table ({reason}); allowed: .csv in UTF-8, .parquet"
+            ) from error
 
     def _required(self, table: pa.Table, column: str, key: str) -> str:
         if column not in table.column_names:
