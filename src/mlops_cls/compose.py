@@ -71,9 +71,8 @@ def change_data(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
     keys = [override for override in overrides if override.startswith("data.")]
     data = asdict(load_config(names[-1], *keys, "logger=none").data) if names else values["data"]
     with _retold():
-        merged = OmegaConf.merge(
-            OmegaConf.structured(Config), {**dict(values), "data": data}, OmegaConf.from_dotlist(keys)
-        )
+        changed: dict[Any, Any] = {**values, "data": data}
+        merged = OmegaConf.merge(OmegaConf.structured(Config), changed, OmegaConf.from_dotlist(keys))
         assert isinstance(merged, DictConfig)
         return _to_config(merged)
 

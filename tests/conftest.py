@@ -1,0 +1,42 @@
+"""Shared pieces: pictures in folders, and one small finished run that many tests look at."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+os.environ["WANDB_MODE"] = "offline"
+for key in ("WANDB_API_KEY", "WANDB_BASE_URL"):
+    os.environ.pop(key, None)
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 60, 220)}
+
+
+@pytest.fixture(scope="session")
+def make_pictures() -> Callable[..., Path]:
+    """Return a function that writes ``root/class/000.png`` pictures whose colour tells the class, and returns the root."""
+
+    def write(root: Path, counts: Mapping[str, int], *, size: int = 16, seed: int = 0) -> Path:
+        generator = np.random.default_rng(seed)
+        for number, (name, count) in enumerate(counts.items()):
+            base = list(COLOURS.values())[number % len(COLOURS)]
+            folder = root / name
+            folder.mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                noise = generator.integers(-25, 26, (size, size, 3))
+                Image.fromarray(np.clip(np.array(base) + noise, 0, 255).astype(np.uint8)).save(folder / f"{i:03d}.png")
+        return root
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real data sets, where there is one."""
+    folder = Path(os.environ.get("MLOPS_CLS_REAL_DATA", "../shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}: set MLOPS_CLS_REAL_DATA")
+    return folder
