@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mlops_cls as mc
+
 os.environ["WANDB_MODE"] = "offline"
 for key in ("WANDB_API_KEY", "WANDB_BASE_URL"):
     os.environ.pop(key, None)
@@ -17,7 +19,7 @@ COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 60, 220)}
 
 @pytest.fixture(scope="session")
 def make_pictures() -> Callable[..., Path]:
-    """Return a function that writes ``root/class/000.png`` pictures whose colour tells the class, and returns the root."""
+    """Return a function that writes ``root/class/000.png`` pictures, whose colour tells the class, and returns root."""
 
     def write(root: Path, counts: Mapping[str, int], *, size: int = 16, seed: int = 0) -> Path:
         generator = np.random.default_rng(seed)
@@ -40,3 +42,24 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}: set MLOPS_CLS_REAL_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the overrides of a run on digits that takes seconds and keeps everything in a temporary folder."""
+    home = tmp_path_factory.mktemp("tiny")
+    return [
+        "experiment=quickstart",
+        "logger=none",
+        "data.size=16",
+        "data.subsample=0.3",
+        "trainer.max_epochs=2",
+        f"data.store={home / 'prepared'}",
+        f"run.folder={home / 'runs'}",
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_overrides: list[str]) -> mc.Run:
+    """Return a finished run; tests only look at it."""
+    return mc.fit(mc.load_config(*tiny_overrides))

@@ -72,8 +72,8 @@ class ModelCard:
         Raises:
             ArtifactError: a key is missing or unknown, or the card was written by a newer version.
         """
-        if values.get("format") != FORMAT:
-            found = values.get("format")
+        found = values.get("format") if isinstance(values, Mapping) else None
+        if found != FORMAT:
             raise ArtifactError(
                 f"this model card has format {found!r}; this version of mlops_cls reads format {FORMAT}"
             )
@@ -81,14 +81,17 @@ class ModelCard:
         given = {key: value for key, value in values.items() if key != "format"}
         if given.keys() != known:
             raise ArtifactError(f"not a model card: {_difference(sorted(known), sorted(given))}")
-        preprocess = dict(given.pop("preprocess"))
-        preprocess.update(mean=tuple(preprocess["mean"]), std=tuple(preprocess["std"]))
-        return cls(
-            classes=tuple(given.pop("classes")),
-            preprocess=Preprocess(**preprocess),
-            architecture=Architecture(**given.pop("architecture")),
-            **given,
-        )
+        try:
+            preprocess = dict(given.pop("preprocess"))
+            preprocess.update(mean=tuple(preprocess["mean"]), std=tuple(preprocess["std"]))
+            return cls(
+                classes=tuple(given.pop("classes")),
+                preprocess=Preprocess(**preprocess),
+                architecture=Architecture(**given.pop("architecture")),
+                **given,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"not a model card: preprocess or architecture is damaged ({error})") from error
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

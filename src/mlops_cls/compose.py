@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from mlops_cls.config import Config
-from mlops_cls.errors import ConfigError
+from mlops_cls.errors import ConfigError, MlopsError
 from mlops_cls.explain import explain
 
 HYDRA_VERSION = "1.3"
@@ -86,13 +86,21 @@ def run_with_config(task: Callable[[Config], object], program: str, arguments: l
         print(_help(usage))
         return
 
-    def with_config(composed: DictConfig) -> Any:
-        return task(_to_config(composed))
+    failures: list[MlopsError] = []
+
+    def with_config(composed: DictConfig) -> None:
+        # Raised after Hydra is done: it would add lines of its own, and give up the other runs of a multirun.
+        try:
+            task(_to_config(composed))
+        except MlopsError as error:
+            failures.append(error)
 
     _register_schema()
     main = hydra.main(version_base=HYDRA_VERSION, config_path=str(config_folder()), config_name="train")
     with _command_line(program, arguments), _retold():
         main(with_config)()
+    if failures:
+        raise failures[0]
 
 
 def _register_schema() -> None:

@@ -147,12 +147,12 @@ class OptimConfig(Section):
     """How weights follow the gradient."""
 
     name: str = "adamw"
-    """Any optimiser timm knows: adamw, adam, sgd, lamb, lion, …"""
+    """Any optimiser timm knows: adamw, adam, sgd (with Nesterov's momentum), lamb, lion, …"""
     lr: float = bounded(1e-3, above=0)
     """Highest learning rate of the schedule."""
     weight_decay: float = bounded(0.05, low=0)
     """Weight decay; biases and normalisation are left out."""
-    momentum: float | None = bounded(None, low=0, below=1)
+    momentum: float | None = bounded(None, above=0, below=1)
     """For optimisers that have one (default 0.9)."""
     betas: list[float] | None = None
     """For optimisers that have them."""

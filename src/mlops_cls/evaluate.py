@@ -20,7 +20,7 @@ SPLITS = ("train", "val", "test", "all")
 
 def main(arguments: list[str]) -> None:
     """Score on the data the classifier was trained for, or on other data of the same classes."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     from mlops_cls.run import find_checkpoint
     from mlops_cls.scoring import score_checkpoint
 

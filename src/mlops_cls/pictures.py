@@ -7,8 +7,9 @@ differ. Only Pillow and numpy are used.
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import IO
 
 import numpy as np
@@ -56,27 +57,54 @@ def open_picture(source: PictureSource) -> Image.Image:
         return source.copy()
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
+        picture.close()
+        raise _too_large()
+    return picture
+
+
+class _Quiet:
+    """Hides Pillow's warnings of odd metadata while any thread decodes.
+
+    The filters belong to the whole process: were each thread to set and restore them, as `warnings.catch_warnings`
+    does, one would restore what another had set, and they would stay changed for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._filters = Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters.enter_context(warnings.catch_warnings(action="ignore"))
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.close()
+
+
+_QUIET = _Quiet()
 
 
 @contextmanager
 def reasons() -> Iterator[None]:
     """Turn whatever Pillow raises for a bad file into `PictureError` with a short reason."""
     try:
-        # Pillow warns of odd metadata and of huge pictures; the second is worth refusing, the first is not worth noise.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with _QUIET:
             yield
     except UnidentifiedImageError:
         raise PictureError("not a picture") from None
     except FileNotFoundError:
         raise PictureError("no such file") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise PictureError(f"more than {Image.MAX_IMAGE_PIXELS} pixels") from None
+    except Image.DecompressionBombError:
+        raise _too_large() from None
     except PictureError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError, LookupError, TypeError, EOFError, OverflowError) as error:
         raise PictureError(f"cannot be decoded ({str(error) or type(error).__name__})") from None
 
 
@@ -89,10 +117,17 @@ def fit_picture(
     if resize == "stretch":
         fitted = converted.resize((size, size), kind)
     elif resize == "pad":
-        fitted = ImageOps.pad(converted, (size, size), kind)
+        fitted = _padded(converted, size, kind)
     else:
         fitted = _centre_crop(converted, size, crop, kind)
     return np.asarray(fitted, dtype=np.uint8).reshape(size, size, channels)
+
+
+def _padded(picture: Image.Image, size: int, kind: Image.Resampling) -> Image.Image:
+    if round(min(picture.size) / max(picture.size) * size) == 0:
+        # Pillow would return padding alone.
+        raise PictureError(f"{picture.width}x{picture.height} pixels are too narrow to be padded to {size}x{size}")
+    return ImageOps.pad(picture, (size, size), kind)
 
 
 def _centre_crop(picture: Image.Image, size: int, crop: float, kind: Image.Resampling) -> Image.Image:
@@ -119,9 +154,14 @@ def _grey_or_rgb(picture: Image.Image) -> Image.Image:
 
 def _over_white(picture: Image.Image) -> Image.Image:
     grey = picture.mode in ("LA", "La", "L")
-    layer = picture.convert("RGBA")
+    # Pillow converts premultiplied grey to LA alone.
+    layer = (picture.convert("LA") if picture.mode == "La" else picture).convert("RGBA")
     flat = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return flat.convert("L" if grey else "RGB")
+
+
+def _too_large() -> PictureError:
+    return PictureError(f"more than {Image.MAX_IMAGE_PIXELS} pixels")
 
 
 def _from_array(pixels: Pixels) -> Image.Image:

@@ -34,7 +34,7 @@ class Answer:
 
 def main(arguments: list[str]) -> None:
     """Predict, write everything that could be predicted, then fail if some pictures could not be read."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     _check_writable(options.out)
     paths = find_pictures(options.pictures)
     predictor = Predictor.load(options.model, device=options.device)

@@ -62,13 +62,11 @@ def _data_for(card: ModelCard, overrides: Sequence[str]) -> ImageDataModule:
     values: dict[str, Any] = card.provenance["config"]
     before, after = change_data(values, ()).data, change_data(values, overrides).data
     recorded = Plan(**card.provenance["data"]["plan"])
-    same = make_plan(before, None) == make_plan(after, None) and before.name == after.name
+    same = before == replace(after, store=before.store)
     plan = recorded if same else _in_geometry_of(card, make_plan(after, None))
     data = ImageDataModule(make_source(after), plan=plan, store=after.store)
     if same and data.manifest.content != card.provenance["data"]["content"]:
-        log.warning(
-            "these are not the pictures the model was trained with: val and test may hold some of its training pictures"
-        )
+        log.warning("the pictures have changed since training: val and test may hold some that the model has seen")
     return data
 
 

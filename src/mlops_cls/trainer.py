@@ -48,6 +48,8 @@ def quiet_lightning() -> Iterator[None]:
     logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
+            # Lightning 2.6 on torch 2.13.
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
             # Reading the memory map in the training process is faster than any number of workers.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             # The folder was made by the run a moment ago.

@@ -28,19 +28,31 @@ class Augment:
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the package index for news
         import albumentations
 
-        self._chain = albumentations.Compose([_build(albumentations, dict(spec)) for spec in transforms], seed=0)
+        self._chain = albumentations.Compose([_build(albumentations, spec) for spec in transforms], seed=0)
 
     def __call__(self, picture: Pixels, seed: int) -> Pixels:
-        """Return the picture after one draw; the same picture and seed give the same result."""
+        """Return the picture after one draw; the same picture and seed give the same result.
+
+        Raises:
+            ConfigError: a transform changes size or type, which the network is not built for.
+        """
         self._chain.set_random_seed(seed)
         result: Pixels = self._chain(image=picture)["image"]
+        if result.shape != picture.shape or result.dtype != picture.dtype:
+            was, became = (f"{pixels.dtype}{list(pixels.shape)}" for pixels in (picture, result))
+            raise ConfigError(
+                f"augment.transforms turn {was} into {became}; only transforms that keep size and type can be used"
+            )
         return result
 
 
-def _build(albumentations: Any, spec: dict[str, Any]) -> Any:
+def _build(albumentations: Any, given: Any) -> Any:
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"augment.transforms: {given!r} is no mapping; write {{name: {given}}}")
+    spec = dict(given)
     name = str(spec.pop("name", None))
     kind = getattr(albumentations, name, None)
-    if not (inspect.isclass(kind) and issubclass(kind, albumentations.BasicTransform | albumentations.OneOf)):
+    if not (inspect.isclass(kind) and issubclass(kind, albumentations.BasicTransform | albumentations.BaseCompose)):
         names = [key for key, value in vars(albumentations).items() if inspect.isclass(value) and key[0].isupper()]
         raise ConfigError(f"augment.transforms: name={name} is not in albumentations{did_you_mean(name, names)}")
     known = set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs"} | {"p"}
@@ -51,14 +63,10 @@ def _build(albumentations: Any, spec: dict[str, Any]) -> Any:
         raise ConfigError(
             f"augment.transforms: {name} has no {first_few(unknown)}{hint} ({name} has: {first_few(sorted(known), 30)})"
         )
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
     if "transforms" in spec:
-        spec["transforms"] = [_build(albumentations, dict(inner)) for inner in spec["transforms"]]
+        arguments["transforms"] = [_build(albumentations, inner) for inner in spec["transforms"]]
     try:
-        return kind(
-            **{
-                key: tuple(value) if isinstance(value, list) and key != "transforms" else value
-                for key, value in spec.items()
-            }
-        )
+        return kind(**arguments)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"augment.transforms: {name} refuses {spec}: {error}") from error

@@ -1,7 +1,8 @@
 """The prepared data set's own description: classes, geometry, statistics, counts and hashes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,18 @@ from mlops_cls.errors import DataError
 
 FILE = "manifest.json"
 FORMAT = 1
+MEND = "delete that folder and run again"
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Turn whatever the damaged files of a prepared `folder` raise into a `DataError` that names it."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder} cannot be read ({error}): {MEND}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,9 +94,10 @@ class Manifest:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        if values.pop("format") != FORMAT:
-            raise DataError(f"{folder} was prepared by another version of mlops_cls: delete that folder and run again")
-        for key in ("classes", "mean", "std"):
-            values[key] = tuple(values[key])
-        return cls(**values | {"geometry": Geometry(**values["geometry"]), "plan": Plan(**values["plan"])})
+        with readable(folder):
+            values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            if values.pop("format") != FORMAT:
+                raise DataError(f"{folder} was prepared by another version of mlops_cls: {MEND}")
+            for key in ("classes", "mean", "std"):
+                values[key] = tuple(values[key])
+            return cls(**values | {"geometry": Geometry(**values["geometry"]), "plan": Plan(**values["plan"])})

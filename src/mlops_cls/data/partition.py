@@ -17,7 +17,8 @@ def partition(samples: Sequence[Sample], plan: Plan) -> tuple[list[Sample], str]
 
     Raises:
         DataError: too few pictures of a class, a class that train lacks, or a group in two shipped splits.
-        ConfigError: the plan asks for a rule the data cannot serve, or for a fraction that would not be used.
+        ConfigError: the plan asks for a rule the data cannot serve, for a fraction that would not be used,
+            or for fractions that leave nothing to train on.
     """
     rule = _rule(samples, plan)
     shares = _shares(samples, plan, rule)
@@ -50,6 +51,8 @@ def _shares(samples: Sequence[Sample], plan: Plan, rule: str) -> dict[str, float
             )
     val = 0.0 if "val" in shipped else plan.val_fraction or DEFAULT_FRACTION
     test = 0.0 if "test" in shipped else plan.test_fraction or DEFAULT_FRACTION
+    if val + test >= 1:
+        raise ConfigError(f"val takes {val:g} and test {test:g} of the pictures: nothing would be left to train on")
     return {split: share for split, share in zip(SPLITS, (1 - val - test, val, test), strict=True) if share}
 
 

@@ -30,7 +30,7 @@ from mlops_cls.pictures import PictureError, Pixels, fit_picture, read_picture
 
 CHUNK = 256
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
 
 def prepare(source: Source, plan: Plan, store: Path) -> Prepared:
@@ -40,10 +40,11 @@ def prepare(source: Source, plan: Plan, store: Path) -> Prepared:
         DataError: raw files are missing or bad, classes or splits are impossible, or `store` cannot be written.
     """
     folder = store / f"{source.name}-{_key(source, plan)}"
-    if not Prepared.exists(folder):
-        with _writable(store), FileLock(store / f".{folder.name}.lock"):
-            if not Prepared.exists(folder):
-                _build_aside(source, plan, folder)
+    with _writable(store):
+        if not Prepared.exists(folder):
+            with FileLock(store / f".{folder.name}.lock"):
+                if not Prepared.exists(folder):
+                    _build_aside(source, plan, folder)
     return Prepared(folder)
 
 
@@ -75,6 +76,8 @@ def _build_aside(source: Source, plan: Plan, folder: Path) -> None:
     aside.mkdir()
     try:
         _build(source, plan, aside)
+        # Without a manifest it is what is left of a store that was being deleted.
+        shutil.rmtree(folder, ignore_errors=True)
         aside.replace(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -92,7 +95,7 @@ def _build(source: Source, plan: Plan, folder: Path) -> None:
         for split in SPLITS:
             builder.write(split, [s for s in chosen if s.split == split], progress)
     _judge(builder.bad, plan, len(chosen), folder)
-    builder.refuse_lost_classes(chosen)
+    builder.refuse_losses(chosen)
     write_table(folder, builder.kept, builder.rows, classes)
     _manifest(source, plan, classes, rule, found, builder).save(folder)
 
@@ -138,10 +141,13 @@ class _Builder:
         if good:
             writer.extend(good)
 
-    def refuse_lost_classes(self, chosen: Sequence[Sample]) -> None:
+    def refuse_losses(self, chosen: Sequence[Sample]) -> None:
         lost = {s.label for s in chosen} - {s.label for s in self.kept if s.split == "train"}
         if lost:
             raise DataError(f"no readable training picture is left of {first_few(sorted(lost))}")
+        empty = [split for split in SPLITS if split not in {s.split for s in self.kept}]
+        if empty:
+            raise DataError(f"no readable picture is left in {', '.join(empty)}")
 
 
 def _judge(bad: dict[str, str], plan: Plan, total: int, folder: Path) -> None:

@@ -60,5 +60,5 @@ def class_order(labels: Sequence[str], published: Sequence[str] | None) -> tuple
     found = set(labels)
     known = [name for name in published or () if name in found]
     others = found.difference(known)
-    numeric = all(name.lstrip("-").isdecimal() for name in others)
+    numeric = all(name.removeprefix("-").isdecimal() for name in others)
     return (*known, *sorted(others, key=(lambda name: (int(name), name)) if numeric else None))

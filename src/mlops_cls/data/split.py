@@ -6,12 +6,14 @@ nothing but the ids, the labels and the seed. Everything here is pure: lists in,
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from mlops_cls.errors import DataError, first_few
 
 SPLITS = ("train", "val", "test")
+ORDERS = 20
 
 
 def rank(seed: int, name: object) -> str:
@@ -103,27 +105,45 @@ def hash_seed(seed: int, name: object) -> int:
 def split_grouped(labels: Sequence[str], groups: Sequence[str], shares: Mapping[str, float], seed: int) -> list[str]:
     """Return the split of each sample so that no group is in two splits and classes keep near the proportions.
 
-    Greedy: large groups first, each to the split whose share of the group's classes is least filled.
+    Greedy: large groups first, each to the split whose share of the group's classes is least filled. Where few groups
+    mix several classes, that can leave a split without one of them; other orders are tried then.
 
     Raises:
-        DataError: a class occurs in fewer groups than there are splits.
+        DataError: a class occurs in fewer groups than there are splits, or no order put every class in every split.
     """
     members = _by(groups)
-    content = {group: Counter(labels[i] for i in rows) for group, rows in members.items()}
+    # Sorted, so that the order of the samples decides nothing.
+    content = {group: Counter(sorted(labels[i] for i in rows)) for group, rows in members.items()}
+    _refuse_small(Counter(label for counts in content.values() for label in counts), shares, "groups")
+    everywhere = len(shares) * len(set(labels))
+    for order in _orders(content, seed):
+        homes = _deal(order, content, shares)
+        if len({(homes[group], label) for group in order for label in content[group]}) == everywhere:
+            return [homes[group] for group in groups]
+    raise DataError(
+        f"found no way to give every class to each of {', '.join(shares)} without tearing one of the {len(content)} "
+        "groups: add groups, or take a class out"
+    )
+
+
+def _orders(content: Mapping[Any, Counter[str]], seed: int) -> Iterator[list[Any]]:
+    yield sorted(content, key=lambda group: (-content[group].total(), rank(seed, group)))
+    for again in range(ORDERS):
+        yield sorted(content, key=partial(rank, hash_seed(seed, again)))
+
+
+def _deal(order: Sequence[Any], content: Mapping[Any, Counter[str]], shares: Mapping[str, float]) -> dict[Any, str]:
+    totals = sum(content.values(), Counter[str]())
     groups_left = Counter(label for counts in content.values() for label in counts)
-    _refuse_small(dict(groups_left), shares, "groups")
-    totals = Counter(labels)
     filled: dict[str, Counter[str]] = {split: Counter() for split in shares}
-    result = [""] * len(labels)
-    for group in sorted(members, key=lambda g: (-len(members[g]), rank(seed, g))):
+    homes: dict[Any, str] = {}
+    for group in order:
         counts = content[group]
         choices = _must_go_to(counts, groups_left, filled)
-        best = min(choices, key=lambda split: _fill(filled[split], counts, totals, shares[split]))
-        filled[best].update(counts)
+        homes[group] = min(choices, key=lambda split: _fill(filled[split], counts, totals, shares[split]))
+        filled[homes[group]].update(counts)
         groups_left.subtract(counts.keys())
-        for i in members[group]:
-            result[i] = best
-    return result
+    return homes
 
 
 def _fill(filled: Counter[str], added: Counter[str], totals: Counter[str], share: float) -> float:

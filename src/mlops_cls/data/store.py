@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mlops_cls.data.manifest import FILE, Geometry, Manifest
+from mlops_cls.data.manifest import FILE, Geometry, Manifest, readable
 from mlops_cls.data.source import Sample
 from mlops_cls.errors import DataError
 from mlops_cls.pictures import Pixels
@@ -40,7 +40,8 @@ class Prepared:
 
     def images(self, split: str) -> Pixels:
         """Return the split's pictures, uint8[N,H,W,C], memory-mapped read-only."""
-        pixels: Pixels = np.load(self.folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+        with readable(self.folder):
+            pixels: Pixels = np.load(self.folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
         return pixels
 
     def labels(self, split: str) -> NDArray[np.int64]:
@@ -58,7 +59,8 @@ class Prepared:
 
     @cached_property
     def table(self) -> pa.Table:
-        return pq.read_table(self.folder / TABLE)
+        with readable(self.folder):
+            return pq.read_table(self.folder / TABLE)
 
 
 class ArrayWriter:

@@ -71,9 +71,10 @@ def write_predictions(path: Path, outputs: Outputs, classes: Sequence[str]) -> N
 
 def write_per_class(path: Path, outputs: Outputs, classes: Sequence[str]) -> None:
     """Write a CSV with precision, recall, F1 and number of pictures per class."""
-    columns = per_class(outputs.confusion)
+    scores = per_class(outputs.confusion)
+    support = scores.pop("support").long().tolist()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["class", *columns])
+        writer.writerow(["class", *scores, "support"])
         for i, name in enumerate(classes):
-            writer.writerow([name, *(f"{values[i]:.6g}" for values in columns.values())])
+            writer.writerow([name, *(f"{values[i]:.6g}" for values in scores.values()), support[i]])

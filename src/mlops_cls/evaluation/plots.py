@@ -1,5 +1,6 @@
 """Confusion matrix and training curves as PNG, drawn without a display."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 MOST_WRITTEN = 25
+LONGEST_NAME = 24
 DPI = 120
 TRAIN, VAL = "#8a8a8a", "#1f5fa8"
 
@@ -23,8 +25,10 @@ def draw_confusion(path: Path, confusion: Tensor, classes: Sequence[str], *, tit
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(classes))
-    axes.set_xticks(ticks, list(classes), rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, list(classes))
+    names = [_label(name) for name in classes]
+    # A $ in a class name is no formula.
+    axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(ticks, names, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true", title=title)
     if len(classes) <= MOST_WRITTEN:
         _write_counts(axes, counts, shares)
@@ -57,5 +61,14 @@ def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
             axes.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
 
 
+def _label(name: str) -> str:
+    """Return the name in one line, cut where it would push the matrix out of the picture."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
+    return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
+
+
 def _save(figure: Figure, path: Path) -> None:
-    FigureCanvasAgg(figure).print_figure(str(path), dpi=DPI)
+    with warnings.catch_warnings():
+        # matplotlib's own font lacks many scripts; it draws boxes, and the names are in per_class.csv.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        FigureCanvasAgg(figure).print_figure(str(path), dpi=DPI)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mlops_cls.card import ModelCard, Preprocess
 from mlops_cls.config import AugmentConfig, LossConfig, OptimConfig
 from mlops_cls.data.loader import Batch
-from mlops_cls.errors import ArtifactError, MlopsError
+from mlops_cls.errors import ArtifactError, ConfigError, MlopsError
 from mlops_cls.models.losses import log_loss, make_loss, make_mix
 from mlops_cls.models.metrics import Scores
 from mlops_cls.models.networks import make_network
@@ -86,9 +86,12 @@ class ImageClassifier(pl.LightningModule):
         if CARD_KEY not in content:
             raise ArtifactError(f"{path} has no model card: it was not written by mlops_cls; use model.weights={path}")
         classifier = cls(ModelCard.from_dict(content[CARD_KEY]))
-        # The loss's own buffers (class weights) belong to training and are not needed here.
-        state = {name: value for name, value in content["state_dict"].items() if not name.startswith("loss.")}
-        classifier.load_state_dict(state)
+        try:
+            # The loss's own buffers (class weights) belong to training and are not needed here.
+            state = {name: value for name, value in content["state_dict"].items() if not name.startswith("loss.")}
+            classifier.load_state_dict(state)
+        except (KeyError, AttributeError, TypeError, RuntimeError) as error:
+            raise ArtifactError(f"{path} is damaged: its weights are not those of its model card ({error})") from error
         return classifier.eval()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -127,14 +130,20 @@ class ImageClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = make_optimizer(self.network, self.optim)
-        steps, epochs = int(self.trainer.estimated_stepping_batches), self.trainer.max_epochs or 1
-        schedule = make_schedule(optimizer, self.optim, steps=steps, epochs=epochs)
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ConfigError("the schedule must know when the run ends: give the Trainer max_epochs or max_steps")
+        # Not trainer.max_epochs, which is -1 where the Trainer was given max_steps.
+        steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        schedule = make_schedule(optimizer, self.optim, steps=int(steps), epochs=steps / steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[CARD_KEY] = self.card.to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if CARD_KEY not in checkpoint:
+            raise ArtifactError("this checkpoint has no model card: it was not written by mlops_cls")
         written = ModelCard.from_dict(checkpoint[CARD_KEY])
         written.check_classes(self.card.classes, whose="this data set")
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from timm.loss import BinaryCrossEntropy
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
@@ -30,11 +29,30 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         log_p = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
-        losses = -((1 - log_p.exp()) ** self.gamma) * log_p
+        # Not quite 0, where the power has no slope for gamma below 1 and the gradient would be NaN.
+        missed = (1 - log_p.exp()).clamp(min=torch.finfo(log_p.dtype).eps)
+        losses = -(missed**self.gamma) * log_p
         if self.weight is None:
             return losses.mean()
         weights = self.weight[labels]
         return (weights * losses).sum() / weights.sum()
+
+
+class BinaryCrossEntropy(nn.Module):
+    """One sigmoid per class; Wightman et al. 2021, arXiv:2110.00476. timm's own leaves mixed labels unsmoothed.
+
+    Takes logits float[B,K] and labels int64[B] or float[B,K].
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__()
+        self.smoothing = smoothing
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        num_classes = logits.shape[1]
+        shares = labels if labels.is_floating_point() else F.one_hot(labels, num_classes)
+        targets = shares.to(logits.dtype) * (1 - self.smoothing) + self.smoothing / num_classes
+        return F.binary_cross_entropy_with_logits(logits, targets)
 
 
 def balanced_weights(counts: Sequence[int]) -> Tensor:
@@ -53,8 +71,7 @@ def make_loss(config: LossConfig, counts: Mapping[str, int]) -> nn.Module:
     if config.name is LossName.focal:
         return FocalLoss(DEFAULT_GAMMA if config.gamma is None else config.gamma, weight)
     if config.name is LossName.bce:
-        bce: nn.Module = BinaryCrossEntropy(smoothing=smoothing)
-        return bce
+        return BinaryCrossEntropy(smoothing)
     return nn.CrossEntropyLoss(weight, label_smoothing=smoothing)
 
 

@@ -12,6 +12,19 @@ from mlops_cls.errors import ConfigError, first_few, unknown_name
 from mlops_cls.models import small
 
 OURS = [name.partition(".")[0] for name in small.default_cfgs]
+# The data decide the first two; the others load files, which is for model.pretrained and model.weights alone: the card
+# of a checkpoint from elsewhere could name any file.
+NOT_KWARGS = frozenset(
+    {
+        "num_classes",
+        "in_chans",
+        "pretrained",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "checkpoint_path",
+        "cache_dir",
+    }
+)
 
 
 def make_network(architecture: Architecture, *, num_classes: int, channels: int, pretrained: bool = False) -> nn.Module:
@@ -21,25 +34,31 @@ def make_network(architecture: Architecture, *, num_classes: int, channels: int,
         ConfigError: timm has no such network, it refuses an argument, or published weights cannot be had.
     """
     check_name(architecture.name)
+    taken = sorted(NOT_KWARGS.intersection(architecture.kwargs))
+    if taken:
+        raise ConfigError(f"model.kwargs cannot set {first_few(taken)}: data, model.pretrained and model.weights do")
     arguments: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels, **architecture.kwargs}
     if architecture.drop_rate:
         arguments["drop_rate"] = architecture.drop_rate
     try:
         network: nn.Module = timm.create_model(architecture.name, pretrained=pretrained, **arguments)
-    except TypeError as error:
-        raise ConfigError(f"model.kwargs: {architecture.name} refuses an argument: {error}") from error
-    except (OSError, RuntimeError) as error:
-        if not pretrained:
-            raise
-        raise ConfigError(_no_weights(architecture.name, error)) from error
+    except (OSError, RuntimeError, TypeError, ValueError, AssertionError, AttributeError, KeyError) as error:
+        lacks_weights = pretrained and isinstance(error, OSError | RuntimeError)
+        raise ConfigError((_no_weights if lacks_weights else _refused)(architecture.name, error)) from error
     return network
 
 
 def check_name(name: str) -> None:
     """Raise `ConfigError` with the nearest names unless timm can build the network."""
-    if not is_model(name.partition(".")[0]):
+    base = name.partition(".")[0]
+    if not is_model(base):
         hint = f"ours: {first_few(OURS)}; timm's: python -c 'import timm; print(timm.list_models())'"
         raise unknown_name("model.name", name, timm.list_models(), hint=hint)
+    try:
+        timm.get_pretrained_cfg(name)
+    except RuntimeError as error:
+        tagged = timm.list_models(f"{base}.*", pretrained=True)
+        raise unknown_name("model.name", name, [base, *tagged]) from error
 
 
 def fit_to_size(architecture: Architecture, size: int) -> Architecture:
@@ -63,8 +82,12 @@ def pretrained_preprocess(name: str) -> Preprocess:
     )
 
 
+def _refused(name: str, error: Exception) -> str:
+    return f"model.kwargs: {name} refuses an argument: {str(error) or type(error).__name__}"
+
+
 def _no_weights(name: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0]
+    reason = (str(error) or type(error).__name__).splitlines()[0]
     return (
         f"model.pretrained=true: the published weights of {name} could not be had ({reason}). Fetch them on a "
         "machine with network and give the file: model.weights=FILE.safetensors"

@@ -1,7 +1,7 @@
 """Optimisers by name from timm, and learning-rate schedules counted in steps."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
@@ -21,16 +21,18 @@ DEFAULT_STEP_FACTOR = 0.1
 def check_optimizer(config: OptimConfig) -> None:
     """Raise `ConfigError` for an unknown optimiser, or for a setting that this one does not have."""
     if config.name not in list_optimizers():
-        raise unknown_name("optim.name", config.name, list_optimizers())
+        hint = "such as adamw, sgd, lamb; all: python -c 'import timm; print(timm.optim.list_optimizers())'"
+        raise unknown_name("optim.name", config.name, list_optimizers(), hint=hint)
     info = get_optimizer_info(config.name)
     if config.momentum is not None and not info.has_momentum:
         raise ConfigError(f"optim.momentum={config.momentum} would not be used: {config.name} has no momentum")
     if config.betas is not None and not info.has_betas:
         raise ConfigError(f"optim.betas={config.betas} would not be used: {config.name} has no betas")
-    if config.betas is not None and not (len(config.betas) >= 2 and all(0 <= beta < 1 for beta in config.betas)):
-        raise ConfigError(
-            f"optim.betas={config.betas} is impossible: give numbers from 0 to below 1, such as [0.9,0.999]"
-        )
+    if info.second_order:
+        raise ConfigError(f"optim.name={config.name} cannot be used: it needs second derivatives")
+    _check_here(config.name)
+    if config.betas is not None:
+        _check_betas(config.name, config.betas)
 
 
 def make_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
@@ -49,12 +51,12 @@ def make_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
     return optimizer
 
 
-def make_schedule(optimizer: Optimizer, config: OptimConfig, *, steps: int, epochs: int) -> LambdaLR:
+def make_schedule(optimizer: Optimizer, config: OptimConfig, *, steps: int, epochs: float) -> LambdaLR:
     """Return the schedule, to be stepped after every optimiser step; `steps` and `epochs` count the whole run."""
     return LambdaLR(optimizer, schedule_factor(config, steps=steps, epochs=epochs))
 
 
-def schedule_factor(config: OptimConfig, *, steps: int, epochs: int) -> Callable[[int], float]:
+def schedule_factor(config: OptimConfig, *, steps: int, epochs: float) -> Callable[[int], float]:
     """Return the function from step (0..steps) to the factor on `optim.lr`.
 
     cosine: Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts. onecycle: Smith and Topin 2018,
@@ -80,6 +82,23 @@ def schedule_factor(config: OptimConfig, *, steps: int, epochs: int) -> Callable
         return drop ** int(step / drop_every + 1e-9) if config.schedule is Schedule.step else 1.0
 
     return factor
+
+
+def _check_here(name: str) -> None:
+    """Raise `ConfigError` where the optimiser needs a GPU or a package that is not here, as those of apex do."""
+    try:
+        create_optimizer_v2(nn.Linear(1, 1), name)
+    except (AssertionError, ImportError) as error:
+        raise ConfigError(f"optim.name={name} cannot be used here: {error}") from error
+
+
+def _check_betas(name: str, betas: Sequence[float]) -> None:
+    usual = create_optimizer_v2(nn.Linear(1, 1), name).defaults["betas"]
+    if len(betas) != len(usual) or not all(0 <= beta < 1 for beta in betas):
+        raise ConfigError(
+            f"optim.betas={betas} is impossible: {name} takes {len(usual)} numbers from 0 to below 1, "
+            f"such as {list(usual)}"
+        )
 
 
 def _cosine(progress: float) -> float:

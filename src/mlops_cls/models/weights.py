@@ -1,5 +1,6 @@
 """Read weights from files without ever running code from them."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,16 +46,20 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ArtifactError(f"no checkpoint at {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        if "GLOBAL" not in str(error):
-            raise ArtifactError(f"{path} is damaged or no checkpoint") from error
-        raise ArtifactError(
-            f"{path} is refused: it holds Python objects (a pickle), which can run any code when loaded. Only tensors "
-            "and plain values are read; save it again as a state dict or as safetensors where you trust it"
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise ArtifactError(f"{path} is damaged or no checkpoint ({str(error).splitlines()[0]})") from error
+        with warnings.catch_warnings():
+            # torch warns of other versions of pickle, then reads or refuses them.
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read ({error})") from error
+    # Over damaged bytes torch's unpickler stumbles with almost any exception, struct.error and AssertionError included.
+    except Exception as error:
+        if isinstance(error, UnpicklingError) and "GLOBAL" in str(error):
+            raise ArtifactError(
+                f"{path} is refused: it holds Python objects (a pickle), which can run any code when loaded. Only "
+                "tensors and plain values are read; save it again as a state dict or as safetensors where you trust it"
+            ) from error
+        raise ArtifactError(f"{path} is damaged or no checkpoint") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
     return content
@@ -65,9 +70,10 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], ModelCard | None]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path), None
     content = read_checkpoint(path)
-    card = ModelCard.from_dict(content["card"]) if "card" in content else None
-    state = content.get("state_dict", content.get("model", content))
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    card = ModelCard.from_dict(content["card"]) if isinstance(content.get("card"), dict) else None
+    nested = (content.get(key) for key in ("state_dict", "model"))
+    state = next((inner for inner in nested if isinstance(inner, dict)), content)
+    tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
         raise ArtifactError(f"{path} holds no tensors")
     ours = {name.removeprefix(PREFIX): value for name, value in tensors.items() if name.startswith(PREFIX)}

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -106,7 +107,7 @@ def _read_idx(path: Path, magic: int, header: int, shape: tuple[int, ...]) -> Pi
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         values = np.frombuffer(content, np.uint8, offset=header).reshape(-1, *shape)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path} is damaged ({error}): fetch it again") from error
     found, number = np.frombuffer(content, ">u4", count=2)
     if found != magic or number != len(values):

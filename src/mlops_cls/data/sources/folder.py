@@ -51,6 +51,9 @@ class FolderSource:
             what = "is a file" if self.root.exists() else "does not exist"
             raise DataError(f"data.root={self.root} {what}: give the folder that holds one sub-folder per class")
         samples = list(self._walk())
+        foreign = [ascii(s.id) for s in samples if s.id.encode(errors="ignore").decode() != s.id]
+        if foreign:
+            raise DataError(f"{self.root} has names that are not UTF-8: {first_few(foreign)}; rename them")
         if not samples:
             raise DataError(f"data.root={self.root} holds no pictures: one sub-folder per class is expected there")
         return samples
@@ -78,7 +81,7 @@ class FolderSource:
                 f"{parent} has files outside the class folders: {first_few(loose)}; move them into one or away"
             )
         for folder in _folders(parent):
-            files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path))
+            files = sorted(path for path in folder.rglob("*") if path.is_file() and not _is_within_hidden(path, folder))
             if not files:
                 raise DataError(f"the class folder {folder} is empty: add pictures or remove it")
             label = unicodedata.normalize("NFC", folder.name)
@@ -88,6 +91,11 @@ class FolderSource:
 
 def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir() and not _hidden(path))
+
+
+def _is_within_hidden(path: Path, folder: Path) -> bool:
+    # Jupyter, for one, keeps copies of what was opened in .ipynb_checkpoints.
+    return any(_hidden(Path(part)) for part in path.relative_to(folder).parts)
 
 
 def _hidden(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """A CSV or Parquet table of paths and labels, with splits and groups where it has them."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +61,9 @@ class TableSource:
     @cached_property
     def _samples(self) -> list[Sample]:
         table = self._read()
+        double = [name for name, number in Counter(table.column_names).items() if number > 1]
+        if double:
+            raise DataError(f"{self.root} has more than one column {first_few(double)}: rename all but one")
         used = (
             self._required(table, self.path_column, "data.path_column"),
             self._required(table, self.label_column, "data.label_column"),
@@ -85,8 +89,8 @@ class TableSource:
             if self.root.suffix.lower() == ".parquet":
                 return pq.read_table(pa.BufferReader(self._content))
             return _read_csv(self._content)
-        except pa.ArrowInvalid as error:
-            reason = str(error).splitlines()[0]
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
             raise DataError(
                 f"{self.root} cannot be read as a table ({reason}); allowed: .csv in UTF-8, .parquet"
             ) from error
@@ -114,7 +118,8 @@ def _read_csv(content: bytes) -> pa.Table:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None or value == "" else str(value)
+    # Not equal to itself: the NaN that some writers of Parquet leave for a missing value.
+    return None if value is None or value == "" or value != value else str(value)  # noqa: PLR0124
 
 
 def _refuse_repeats(samples: list[Sample], root: Path) -> None:

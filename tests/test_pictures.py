@@ -1,0 +1,355 @@
+"""Any picture file becomes the pixels that a straightforward reading of it gives, or a short reason why not."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from mlops_cls.pictures import PictureError, Pixels, fit_picture, read_picture, reasons
+
+FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000", "PPM")
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+# What a viewer does for each EXIF orientation, in numpy's words.
+UPRIGHT = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: np.swapaxes(a, 0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.swapaxes(np.rot90(a, 2), 0, 1),
+    8: np.rot90,
+}
+
+
+def noise(*shape: int, seed: int = 0) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def pixels(source: object) -> Pixels:
+    return np.asarray(read_picture(source))
+
+
+def fit(picture: Image.Image, size: int, channels: int = 3, **options: object) -> Pixels:
+    geometry = {"resize": "crop", "crop": 1.0, "interpolation": "bilinear"} | options
+    return fit_picture(picture, size, channels=channels, **geometry)
+
+
+# ---- Every kind of source
+
+
+def test_a_picture_differs_by_the_way_it_is_handed_over(tmp_path: Path) -> None:
+    array = noise(9, 12, 3)
+    path = tmp_path / "a picture.png"
+    Image.fromarray(array).save(path)
+    with path.open("rb") as file:
+        sources = [str(path), path, path.read_bytes(), file, io.BytesIO(path.read_bytes()), Image.open(path), array]
+        for source in sources:
+            np.testing.assert_array_equal(pixels(source), array, err_msg=type(source).__name__)
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1), (5, 4, 3), (5, 4, 4)])
+def test_an_array_is_read_with_another_shape(shape: tuple[int, ...]) -> None:
+    array = noise(*shape)
+    array[..., 3:] = 255
+    np.testing.assert_array_equal(pixels(array), array[..., :3].squeeze())
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((4, 4), np.float32),
+        np.zeros((4, 4, 3), np.int64),
+        np.zeros((4, 4), bool),
+        np.zeros(4, np.uint8),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros((2, 4, 4, 3), np.uint8),
+    ],
+    ids=lambda array: f"{array.dtype}{list(array.shape)}",
+)
+def test_an_array_of_another_kind_is_guessed_at(array: object) -> None:
+    with pytest.raises(PictureError, match=r"allowed: uint8\[H,W\]"):
+        read_picture(array)
+
+
+def test_the_callers_picture_is_closed_or_changed() -> None:
+    picture = Image.open(io.BytesIO(encoded(Image.fromarray(noise(6, 6, 4)), "PNG")))
+    read_picture(picture)
+    np.testing.assert_array_equal(np.asarray(picture), noise(6, 6, 4))
+
+
+# ---- Every kind of pixel
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_is_not_turned_into_rgb(kind: str) -> None:
+    data = encoded(Image.fromarray(noise(8, 8, 3)).convert("CMYK"), kind)
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.mode == "CMYK"
+        np.testing.assert_array_equal(pixels(data), np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("order", ["<u2", ">u2"])
+def test_16_bit_grey_loses_its_high_byte(kind: str, order: str) -> None:
+    deep = np.array([[0, 255, 256], [4660, 65279, 65535]], order)
+    if kind == "PNG" and order == ">u2":
+        deep = deep.astype("<u2")  # PNG has one byte order only, and Pillow writes it from this one
+    data = encoded(Image.fromarray(deep), kind)
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.mode.startswith("I;16")
+    np.testing.assert_array_equal(pixels(data), [[0, 0, 1], [18, 254, 255]])
+
+
+def test_32_bit_grey_beyond_16_bits_wraps_around() -> None:
+    data = encoded(Image.fromarray(np.array([[-5, 0], [65535, 70000]], np.int32)), "TIFF")
+    np.testing.assert_array_equal(pixels(data), [[0, 0], [255, 255]])
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_not_laid_over_white(mode: str) -> None:
+    layer = noise(16, 16, len(mode)) if mode == "RGBA" else noise(16, 16, 2)
+    layer[:4, ..., -1], layer[4:8, ..., -1] = 0, 255
+    picture = Image.frombytes(mode, (16, 16), layer.tobytes())
+    alpha = layer[..., -1:] / 255
+    expected = np.round(layer[..., :-1] * alpha + 255 * (1 - alpha)).squeeze()
+    for source in (picture, encoded(picture, "PNG"), encoded(picture, "TIFF")):
+        result = pixels(source)
+        np.testing.assert_allclose(result, expected, atol=1)
+        assert (result[:4] == 255).all()
+        np.testing.assert_array_equal(result[4:8], layer[4:8, ..., :-1].squeeze())
+
+
+def test_premultiplied_grey_is_refused() -> None:
+    picture = Image.merge("LA", [Image.new("L", (4, 4), 0), Image.new("L", (4, 4), 128)])
+    assert np.unique(pixels(picture.convert("La"))).tolist() == [127]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_transparent_palette_entry_shows_its_colour(kind: str) -> None:
+    index = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+    picture = Image.fromarray(index).convert("P")
+    picture.putpalette([200, 0, 0, 0, 150, 0, 0, 0, 100])
+    picture.putdata(index.ravel().tolist())
+    data = encoded(picture, kind, transparency=1)
+    colours = np.array([(200, 0, 0), (255, 255, 255), (0, 0, 100)], np.uint8)
+    np.testing.assert_array_equal(pixels(data), colours[index])
+
+
+def test_a_palette_stays_a_palette() -> None:
+    picture = Image.fromarray(noise(8, 8, 3)).quantize(8)
+    np.testing.assert_array_equal(pixels(encoded(picture, "PNG")), np.asarray(picture.convert("RGB")))
+
+
+def test_transparent_grey_level_is_not_laid_over_white() -> None:
+    data = encoded(Image.fromarray(np.array([[7, 8], [9, 7]], np.uint8)), "PNG", transparency=7)
+    np.testing.assert_array_equal(pixels(data), [[255, 8], [9, 255]])
+
+
+def test_black_and_white_is_not_read_as_grey() -> None:
+    data = encoded(Image.fromarray(np.array([[True, False], [False, True]])), "PNG")
+    np.testing.assert_array_equal(pixels(data), [[255, 0], [0, 255]])
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_a_turned_photograph_is_not_set_upright(kind: str, orientation: int) -> None:
+    array = noise(6, 9, 3)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(array), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
+    np.testing.assert_array_equal(pixels(data), UPRIGHT[orientation](array))
+
+
+# ---- What is refused
+
+
+def test_32_bit_float_is_given_a_guessed_range() -> None:
+    data = encoded(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF")
+    with pytest.raises(PictureError, match="no fixed range: convert to 8 or 16 bit"):
+        read_picture(data)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (5, 1)])
+def test_a_picture_of_one_pixel_passes(size: tuple[int, int]) -> None:
+    data = encoded(Image.new("RGB", size), "PNG")
+    with pytest.raises(PictureError, match=f"^only {size[0]}x{size[1]} pixels$"):
+        read_picture(data)
+    assert pixels(encoded(Image.new("L", (2, 2), 7), "PNG")).tolist() == [[7, 7], [7, 7]]
+
+
+@pytest.mark.parametrize("data", [b"", b"path,label\n", b"\x00" * 500, b"\x89PNG\r\n\x1a\n"], ids=len)
+def test_a_file_that_is_no_picture_is_called_otherwise(data: bytes) -> None:
+    with pytest.raises(PictureError, match="^not a picture$"):
+        read_picture(data)
+
+
+def test_a_missing_file_is_called_otherwise(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="^no such file$"):
+        read_picture(tmp_path / "gone.png")
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        read_picture(tmp_path)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kept", [0.6, 0.9])
+def test_half_a_picture_is_filled_up(kind: str, kept: float) -> None:
+    data = encoded(Image.fromarray(noise(24, 20, 3)), kind)
+    assert pixels(data).shape == (24, 20, 3)
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        read_picture(data[: int(len(data) * kept)])
+
+
+def test_flipped_bits_pass_for_a_picture() -> None:
+    data = bytearray(encoded(Image.fromarray(noise(24, 20, 3)), "PNG"))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        read_picture(bytes(data))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_damaged_file_stops_the_program(kind: str) -> None:
+    data = encoded(Image.fromarray(noise(24, 20, 3)), kind)
+    generator = np.random.default_rng(0)
+    refused = 0
+    for _ in range(80):
+        damaged = bytearray(data)
+        for position in generator.integers(0, min(len(data), 200), 3):
+            damaged[position] = generator.integers(256)
+        try:
+            read_picture(bytes(damaged))
+        except PictureError as reason:
+            refused += 1
+            assert "\n" not in str(reason)
+    assert refused > 5
+
+
+def test_a_decoder_that_gives_up_stops_the_program() -> None:
+    data = bytearray(encoded(Image.fromarray(noise(8, 8, 3)), "DDS"))
+    data[80:84] = b"\xff\xff\x00\x00"  # pixel format flags: Pillow raises NotImplementedError for ones it does not know
+    data[80] = 0
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        read_picture(bytes(data))
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+def test_a_damaged_avif_stops_the_program() -> None:
+    data = encoded(Image.fromarray(noise(24, 20, 3)), "AVIF")
+    # Its reader raises RuntimeError once the picture data is gone.
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        read_picture(data[:-300].ljust(len(data), b"\0"))
+
+
+@pytest.mark.parametrize("side", [11, 30])  # Pillow only warns up to twice its limit, and raises above
+def test_a_decompression_bomb_is_decoded(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(Image.new("L", (side, 10), 3), "PNG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(PictureError, match="^more than 100 pixels$"):
+        read_picture(data)
+    assert pixels(encoded(Image.new("L", (10, 10), 3), "PNG")).shape == (10, 10)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert pixels(data).shape == (10, side)
+
+
+def test_odd_metadata_makes_noise_or_costs_the_picture() -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"  # five entries announced, none there
+    data = encoded(Image.fromarray(noise(8, 8, 3)), "JPEG", exif=exif)
+    with Image.open(io.BytesIO(data)) as picture, pytest.warns(UserWarning, match="Corrupt EXIF"):
+        picture.getexif()
+    assert pixels(data).shape == (8, 8, 3)  # warnings are errors here
+
+
+def test_decoding_in_threads_changes_the_process_wide_warning_filters() -> None:
+    before = list(warnings.filters)
+    first, second = reasons(), reasons()
+    # Two threads that overlap: the one that came first leaves first.
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    warnings.warn("hidden while one is still decoding", stacklevel=1)
+    second.__exit__(None, None, None)
+    assert list(warnings.filters) == before
+
+
+# ---- Geometry
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("resize", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("interpolation", FILTERS)
+def test_the_fitted_array_has_another_shape_or_type(resize: str, interpolation: str, channels: int) -> None:
+    for shape in ((40, 70, 3), (70, 40, 3), (5, 9)):
+        fitted = fit(Image.fromarray(noise(*shape)), 24, channels, resize=resize, interpolation=interpolation)
+        assert fitted.shape == (24, 24, channels)
+        assert fitted.dtype == np.uint8
+
+
+@pytest.mark.parametrize("interpolation", FILTERS)
+@pytest.mark.parametrize("box", [(40, 60), (60, 40), (40, 40), (10, 16)])
+def test_the_whole_short_side_is_not_kept(box: tuple[int, int], interpolation: str) -> None:
+    picture = Image.fromarray(noise(box[1], box[0], 3))
+    scale = 20 / min(box)
+    whole = picture.resize((round(box[0] * scale), round(box[1] * scale)), FILTERS[interpolation])
+    left, top = (whole.width - 20) // 2, (whole.height - 20) // 2
+    expected = np.asarray(whole.crop((left, top, left + 20, top + 20)))
+    np.testing.assert_array_equal(fit(picture, 20, interpolation=interpolation), expected)
+
+
+def test_a_crop_of_less_than_the_short_side_differs_from_resizing_and_cropping() -> None:
+    picture = Image.fromarray(noise(200, 160, 3))
+    # torchvision's recipe for evaluation: resize the short side to 80, keep the middle 70.
+    expected = picture.resize((80, 100), Image.Resampling.BICUBIC).crop((5, 15, 75, 85))
+    fitted = fit(picture, 70, crop=0.875, interpolation="bicubic")
+    np.testing.assert_array_equal(fitted, np.asarray(expected))
+
+
+def test_stretching_keeps_the_aspect_ratio() -> None:
+    picture = Image.fromarray(noise(30, 50, 3))
+    expected = picture.resize((16, 16), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(fit(picture, 16, resize="stretch"), np.asarray(expected))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("box", [(60, 20), (20, 60), (20, 20)])
+def test_padding_is_off_centre_or_not_black(box: tuple[int, int], channels: int) -> None:
+    picture = Image.fromarray(noise(box[1], box[0], 3)).convert("RGB" if channels == 3 else "L")
+    width, height = (round(side * 30 / max(box)) for side in box)
+    small = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC)).reshape(height, width, channels)
+    expected = np.zeros((30, 30, channels), np.uint8)
+    top, left = (30 - height) // 2, (30 - width) // 2
+    expected[top : top + height, left : left + width] = small
+    np.testing.assert_array_equal(fit(picture, 30, channels, resize="pad", interpolation="bicubic"), expected)
+
+
+def test_a_thread_of_a_picture_becomes_padding_alone() -> None:
+    white = Image.new("L", (600, 2), 255)
+    assert fit(white, 224, 1, resize="pad").max() == 255
+    with pytest.raises(PictureError, match="600x2 pixels are too narrow to be padded to 64x64"):
+        fit(white, 64, 1, resize="pad")
+
+
+@pytest.mark.parametrize("resize", ["crop", "stretch", "pad"])
+def test_a_picture_of_the_right_size_is_resampled(resize: str) -> None:
+    array = noise(28, 28, 1)
+    np.testing.assert_array_equal(fit(read_picture(array), 28, 1, resize=resize), array)
+
+
+def test_grey_becomes_coloured() -> None:
+    array = noise(12, 12)
+    np.testing.assert_array_equal(fit(Image.fromarray(array), 12, 3), np.repeat(array[..., None], 3, axis=2))
+
+
+def test_colours_are_weighted_otherwise_when_they_become_grey() -> None:
+    array = noise(12, 12, 3)
+    luma = array @ np.array([0.299, 0.587, 0.114])  # ITU-R 601-2
+    np.testing.assert_allclose(fit(Image.fromarray(array), 12, 1)[..., 0], luma, atol=1)
