@@ -36,7 +36,8 @@ def colour_run(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> mc.Ru
     return mc.fit(
         mc.load_config(
             "experiment=quickstart", "logger=none", "augment=none", "data=folder", f"data.root={colours}",
-            f"data.store={home / 'prepared'}", f"run.folder={home / 'runs'}", "data.batch_size=8", "trainer.max_epochs=6",
+            f"data.store={home / 'prepared'}", f"run.folder={home / 'runs'}", "data.batch_size=8",
+            "trainer.max_epochs=6",
         )
     )  # fmt: skip
 

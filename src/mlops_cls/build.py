@@ -21,7 +21,7 @@ from mlops_cls.data.sources.fmnist import FashionMnistSource
 from mlops_cls.data.sources.folder import FolderSource
 from mlops_cls.data.sources.table import TableSource
 from mlops_cls.errors import ConfigError, did_you_mean, unknown_name
-from mlops_cls.models.networks import check_name, fit_to_size, pretrained_preprocess
+from mlops_cls.models.networks import check_name, check_published, fit_to_size, pretrained_preprocess
 from mlops_cls.models.optim import check_optimizer
 from mlops_cls.models.weights import read_weights
 
@@ -36,6 +36,8 @@ def check(config: Config) -> None:
     if config.data.name not in _SOURCES:
         raise unknown_name("data.name", config.data.name, _SOURCES)
     check_name(config.model.name)
+    if config.model.pretrained:
+        check_published(config.model.name)
     check_optimizer(config.optim)
     Augment(config.augment.transforms)
     for spec in config.trainer.callbacks:
@@ -118,7 +120,6 @@ def make_card(
     name: str = "resnet18",
     *,
     wanted: Preprocess | None = None,
-    provenance: Mapping[str, Any] | None = None,
     **architecture: Any,
 ) -> ModelCard:
     """Return the card of a network for a prepared data set.
@@ -127,8 +128,7 @@ def make_card(
         manifest: of the prepared data set (``datamodule.manifest``).
         name: any network timm knows.
         wanted: the preprocessing of the weights to start from; its mean and std are used, else the data's own.
-        provenance: facts of the run.
-        architecture: ``drop_rate`` and ``kwargs`` of the network.
+        architecture: ``small_stem``, ``drop_rate`` and ``kwargs`` of the network.
 
     Raises:
         ConfigError: timm has no such network.
@@ -148,7 +148,6 @@ def make_card(
         ),
         architecture=fit_to_size(Architecture(name=name, **architecture), geometry.size),
         attributes={key: dict(values) for key, values in manifest.attributes.items()},
-        provenance=dict(provenance or {}),
     )
 
 

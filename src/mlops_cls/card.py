@@ -37,6 +37,7 @@ class Architecture:
     """What timm needs to build the network again, apart from the number of classes and channels."""
 
     name: str
+    small_stem: bool = False
     drop_rate: float = 0.0
     kwargs: dict[str, Any] = field(default_factory=dict)
 

@@ -90,6 +90,8 @@ class ModelConfig(Section):
     """Start from timm's published weights (fetched from the hub once)."""
     weights: str | None = None
     """Start from this local file instead: safetensors, a state dict, or one of our checkpoints."""
+    small_stem: bool = False
+    """ResNets and the like: a first convolution of 3x3 without stride, for pictures below about 64 pixels."""
     drop_rate: float = bounded(0.0, low=0, below=1)
     """Dropout before the last layer."""
     freeze: bool = False
@@ -207,7 +209,8 @@ class RuntimeConfig(Section):
     device: Device = Device.auto
     """auto: CUDA, else Apple's MPS, else CPU."""
     precision: Precision = Precision.auto
-    """auto: bf16 on CUDA, fp32 elsewhere. Evaluation and prediction are always fp32."""
+    """auto: bf16 where it is faster, which is on CUDA, and on CPUs that compute it for networks without grouped
+    convolutions; else fp32. Evaluation and prediction are always fp32."""
     channels_last: bool = True
     """Memory format of training; faster for most convolutional networks."""
 

@@ -140,8 +140,6 @@ def _centre_crop(picture: Image.Image, size: int, crop: float, kind: Image.Resam
 
 
 def _grey_or_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in ("L", "RGB"):
-        return picture
     if picture.mode.startswith("I"):
         high_byte = np.clip(np.asarray(picture, dtype=np.int64), 0, 65535) >> 8
         return Image.fromarray(high_byte.astype(np.uint8))
@@ -149,6 +147,8 @@ def _grey_or_rgb(picture: Image.Image) -> Image.Image:
         raise PictureError("32-bit float pixels have no fixed range: convert to 8 or 16 bit")
     if picture.has_transparency_data:
         return _over_white(picture)
+    if picture.mode in ("L", "RGB"):
+        return picture
     return picture.convert("L" if picture.mode == "1" else "RGB")
 
 

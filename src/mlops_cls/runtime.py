@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from mlops_cls.choices import Device, Precision
 from mlops_cls.config import RuntimeConfig
@@ -21,8 +22,8 @@ class Runtime:
     channels_last: bool
 
     @classmethod
-    def resolve(cls, config: RuntimeConfig) -> "Runtime":
-        """Return what the config asks for on this machine.
+    def resolve(cls, config: RuntimeConfig, network: nn.Module | None = None) -> "Runtime":
+        """Return what the config asks for on this machine; `network` helps to choose where a choice is left.
 
         Raises:
             ConfigError: the device is not here, or cannot compute in that precision.
@@ -30,7 +31,7 @@ class Runtime:
         device = _device(config.device)
         precision = config.precision
         if precision is Precision.auto:
-            precision = Precision.bf16 if device is Device.cuda and torch.cuda.is_bf16_supported() else Precision.fp32
+            precision = Precision.bf16 if _faster_in_bf16(device, network) else Precision.fp32
         if precision is Precision.fp16 and device is Device.cpu:
             raise ConfigError("runtime.precision=fp16 needs a GPU and this machine has none: use bf16 or fp32")
         return cls(device, precision, config.channels_last)
@@ -58,6 +59,19 @@ class Runtime:
             "channels_last": self.channels_last,
             "threads": torch.get_num_threads(),
         }
+
+
+def _faster_in_bf16(device: Device, network: nn.Module | None) -> bool:
+    if device is Device.cuda:
+        return bool(torch.cuda.is_bf16_supported())
+    if device is not Device.cpu or network is None or not _cpu_computes_bf16():
+        return False
+    # Measured on AVX512-BF16: plain convolutions 1.7 to 1.9 times as fast, grouped ones down to a fifteenth.
+    return not any(module.groups > 1 for module in network.modules() if isinstance(module, nn.Conv2d))
+
+
+def _cpu_computes_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def _device(wanted: Device) -> Device:

@@ -1,12 +1,12 @@
 """One run, from a config to a tested checkpoint in a folder of its own."""
 
 import logging
+from dataclasses import replace
 
 import pytorch_lightning as pl
 import yaml
 
 from mlops_cls.build import Start, check, make_card, make_datamodule, read_start
-from mlops_cls.card import ModelCard
 from mlops_cls.conclude import conclude
 from mlops_cls.config import Config
 from mlops_cls.console import say_to
@@ -33,22 +33,24 @@ def fit(config: Config) -> Run:
         ArtifactError: the weights to start from, or the run folder, cannot be used.
     """
     check(config)
-    runtime = Runtime.resolve(config.runtime)
+    Runtime.resolve(config.runtime)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     start = read_start(config.model)
     data = make_datamodule(config, start.wanted)
     data.prepare_data()
-    card = _make_card(config, data, start, runtime)
-    classifier = _make_classifier(config, card, data)
+    classifier = _make_classifier(config, data, start)
+    runtime = Runtime.resolve(config.runtime, classifier.network)
+    provenance = capture(config, data=data.manifest.identity(), runtime=runtime.describe())
+    classifier.card = replace(classifier.card, provenance=provenance)
     loaded = start.path and load_into(classifier.network, start.tensors, start.path)
     classifier.memory_format = runtime.memory_format
     classifier.to(memory_format=runtime.memory_format)
 
     # Everything that could refuse has been asked: only now is a run folder made.
     folder = new_run_folder(config.run)
-    (folder / CONFIG).write_text(yaml.safe_dump(card.provenance["config"], sort_keys=False, allow_unicode=True))
-    card.save(folder / CARD)
-    with say_to(folder / LOG), tracking(config.logger, folder, card.provenance) as tracker:
+    (folder / CONFIG).write_text(yaml.safe_dump(provenance["config"], sort_keys=False, allow_unicode=True))
+    classifier.card.save(folder / CARD)
+    with say_to(folder / LOG), tracking(config.logger, folder, provenance) as tracker:
         if loaded:
             log.info("%s: %s", start.path, loaded)
         _introduce(classifier, data, runtime)
@@ -60,25 +62,16 @@ def fit(config: Config) -> Run:
         return conclude(folder, data, runtime, table.rows, tracker, monitor=config.trainer.monitor)
 
 
-def _make_card(config: Config, data: ImageDataModule, start: Start, runtime: Runtime) -> ModelCard:
-    return make_card(
-        data.manifest,
-        config.model.name,
-        wanted=start.wanted,
-        provenance=capture(config, data=data.manifest.identity(), runtime=runtime.describe()),
-        drop_rate=config.model.drop_rate,
-        kwargs=dict(config.model.kwargs),
-    )
-
-
-def _make_classifier(config: Config, card: ModelCard, data: ImageDataModule) -> ImageClassifier:
+def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> ImageClassifier:
+    model = config.model
+    architecture = {"small_stem": model.small_stem, "drop_rate": model.drop_rate, "kwargs": dict(model.kwargs)}
     return ImageClassifier(
-        card,
+        make_card(data.manifest, model.name, wanted=start.wanted, **architecture),
         loss=config.loss,
         optim=config.optim,
         augment=config.augment,
         counts=data.manifest.counts["train"],
-        pretrained=config.model.pretrained,
+        pretrained=model.pretrained,
     )
 
 

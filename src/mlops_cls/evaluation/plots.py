@@ -20,12 +20,13 @@ def draw_confusion(path: Path, confusion: Tensor, classes: Sequence[str], *, tit
     """Draw the matrix; colour is the share of the true class, the numbers are pictures (left out for many classes)."""
     counts = confusion.numpy()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = min(max(4.0, 1.8 + 0.42 * len(classes)), 24)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    names = [_label(name) for name in classes]
+    side = min(max(4.0, 1.8 + 0.42 * len(names)), 24)
+    room = 0.12 * max(len(name) for name in names)
+    figure = Figure(figsize=(side + room, side - 0.5 + 0.7 * room), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(classes))
-    names = [_label(name) for name in classes]
     # A $ in a class name is no formula.
     axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
     axes.set_yticks(ticks, names, parse_math=False)
@@ -69,6 +70,6 @@ def _label(name: str) -> str:
 
 def _save(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings():
-        # matplotlib's own font lacks many scripts; it draws boxes, and the names are in per_class.csv.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        # matplotlib's own font lacks many scripts; boxes are drawn, and the names are in per_class.csv.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from|Matplotlib currently does not support")
         FigureCanvasAgg(figure).print_figure(str(path), dpi=DPI)

@@ -133,7 +133,8 @@ class ImageClassifier(pl.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise ConfigError("the schedule must know when the run ends: give the Trainer max_epochs or max_steps")
-        # Not trainer.max_epochs, which is -1 where the Trainer was given max_steps.
+        # Where the Trainer was given max_steps, its max_epochs is -1 and it has not counted the batches yet.
+        self.trainer.fit_loop.setup_data()
         steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         schedule = make_schedule(optimizer, self.optim, steps=int(steps), epochs=steps / steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -45,7 +45,19 @@ def make_network(architecture: Architecture, *, num_classes: int, channels: int,
     except (OSError, RuntimeError, TypeError, ValueError, AssertionError, AttributeError, KeyError) as error:
         lacks_weights = pretrained and isinstance(error, OSError | RuntimeError)
         raise ConfigError((_no_weights if lacks_weights else _refused)(architecture.name, error)) from error
+    if architecture.small_stem:
+        _shrink_stem(network, architecture.name)
     return network
+
+
+def _shrink_stem(network: nn.Module, name: str) -> None:
+    """Let the first convolution see every pixel: He et al. 2016 (arXiv:1512.03385), section 4.2, for small pictures."""
+    first = getattr(network, "conv1", None)
+    if not isinstance(first, nn.Conv2d):
+        raise ConfigError(f"model.small_stem=true: {name} has no single first convolution `conv1`; ResNets have")
+    smaller = nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1, bias=first.bias is not None)
+    nn.init.kaiming_normal_(smaller.weight, mode="fan_out", nonlinearity="relu")
+    network.conv1 = smaller
 
 
 def check_name(name: str) -> None:
@@ -59,6 +71,13 @@ def check_name(name: str) -> None:
     except RuntimeError as error:
         tagged = timm.list_models(f"{base}.*", pretrained=True)
         raise unknown_name("model.name", name, [base, *tagged]) from error
+
+
+def check_published(name: str) -> None:
+    """Raise `ConfigError` unless weights of the network were published."""
+    published = timm.get_pretrained_cfg(name)
+    if published is None or not published.has_weights:
+        raise ConfigError(f"model.pretrained=true: timm has no published weights of {name}; use model.weights=FILE")
 
 
 def fit_to_size(architecture: Architecture, size: int) -> Architecture:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
 from torch import nn
 from torch.optim import Optimizer
@@ -30,9 +31,9 @@ def check_optimizer(config: OptimConfig) -> None:
         raise ConfigError(f"optim.betas={config.betas} would not be used: {config.name} has no betas")
     if info.second_order:
         raise ConfigError(f"optim.name={config.name} cannot be used: it needs second derivatives")
-    _check_here(config.name)
+    usual = _defaults(config.name)
     if config.betas is not None:
-        _check_betas(config.name, config.betas)
+        _check_betas(config.name, config.betas, usual["betas"])
 
 
 def make_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
@@ -84,16 +85,16 @@ def schedule_factor(config: OptimConfig, *, steps: int, epochs: float) -> Callab
     return factor
 
 
-def _check_here(name: str) -> None:
-    """Raise `ConfigError` where the optimiser needs a GPU or a package that is not here, as those of apex do."""
+def _defaults(name: str) -> dict[str, Any]:
+    """Return the optimiser's own settings; making one shows whether it is here, as those of apex seldom are."""
     try:
-        create_optimizer_v2(nn.Linear(1, 1), name)
+        defaults: dict[str, Any] = create_optimizer_v2([nn.Parameter(torch.zeros(1, 1))], name, lr=1.0).defaults
     except (AssertionError, ImportError) as error:
         raise ConfigError(f"optim.name={name} cannot be used here: {error}") from error
+    return defaults
 
 
-def _check_betas(name: str, betas: Sequence[float]) -> None:
-    usual = create_optimizer_v2(nn.Linear(1, 1), name).defaults["betas"]
+def _check_betas(name: str, betas: Sequence[float], usual: Sequence[float]) -> None:
     if len(betas) != len(usual) or not all(0 <= beta < 1 for beta in betas):
         raise ConfigError(
             f"optim.betas={betas} is impossible: {name} takes {len(usual)} numbers from 0 to below 1, "

@@ -98,7 +98,7 @@ def _download(root: Path) -> None:
     try:
         FashionMNIST(str(root), download=True)
     except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())
         raise DataError(f"{_what_to_place(root)}. (The download failed: {reason})") from error
 
 
