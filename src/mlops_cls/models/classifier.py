@@ -150,7 +150,9 @@ class ImageClassifier(pl.LightningModule):
 
     def _measure(self, scores: Scores, batch: Batch) -> None:
         images, labels = batch
-        logits = self(images)
+        # In float32 whatever training computes in, as `evaluate` and `predict` do: the same scores everywhere.
+        with torch.autocast(self.device.type, enabled=False):
+            logits = self(images)
         scores.update(log_loss(logits, labels), logits, labels)
 
     def _log(self, split: str, scores: Scores) -> dict[str, float]:
