@@ -184,11 +184,11 @@ def test_every_score_is_logged_for_training_and_validation(card: mc.ModelCard, t
     assert set(logged) == {"lr", *(f"{split}/{score}" for split in ("train", "val") for score in SCORES)}
 
 
-def test_logged_validation_scores_are_those_of_the_whole_split(
+def test_logged_validation_scores_are_those_of_the_whole_split_in_the_last_epoch_alone(
     card: mc.ModelCard, train: Train, digits: mc.DigitsDataModule
 ) -> None:
     classifier = ImageClassifier(card)
-    logged = train(classifier).callback_metrics
+    logged = train(classifier, max_epochs=2).callback_metrics
     images, labels = first_batch(digits)
     with torch.no_grad():
         logits = classifier.eval()(images)
@@ -262,8 +262,8 @@ class Rates(pl.Callback):
 
 
 def rates(card: mc.ModelCard, train: Train, optim: OptimConfig, **options: Any) -> list[float]:
-    callback = Rates()
-    train(ImageClassifier(card, optim=optim), callbacks=[callback], **options)
+    callback, quick = Rates(), replace(card, architecture=RGB.architecture)
+    train(ImageClassifier(quick, optim=optim), callbacks=[callback], **options)
     return callback.seen
 
 
