@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from mlops_cls.config import Config
     from mlops_cls.data.datamodules import (
         DigitsDataModule,
+        DogBreedDataModule,
+        EmotionDataModule,
         FashionMNISTDataModule,
         FolderDataModule,
         ImageDataModule,
+        SeabedDataModule,
+        SkinLesionDataModule,
         TableDataModule,
     )
     from mlops_cls.data.manifest import Plan
@@ -38,6 +42,8 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DigitsDataModule",
+    "DogBreedDataModule",
+    "EmotionDataModule",
     "FashionMNISTDataModule",
     "FolderDataModule",
     "ImageClassifier",
@@ -49,6 +55,8 @@ __all__ = [
     "Predictor",
     "Preprocess",
     "Run",
+    "SeabedDataModule",
+    "SkinLesionDataModule",
     "TableDataModule",
     "fit",
     "load_config",
@@ -62,9 +70,13 @@ _HOMES = {
     "config": ("Config",),
     "data.datamodules": (
         "DigitsDataModule",
+        "DogBreedDataModule",
+        "EmotionDataModule",
         "FashionMNISTDataModule",
         "FolderDataModule",
         "ImageDataModule",
+        "SeabedDataModule",
+        "SkinLesionDataModule",
         "TableDataModule",
     ),
     "data.manifest": ("Plan",),

@@ -11,15 +11,22 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from mlops_cls.card import Architecture, ModelCard, Preprocess
+from mlops_cls.choices import SourceKind
 from mlops_cls.config import Config, DataConfig, ModelConfig
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.manifest import Manifest, Plan
 from mlops_cls.data.source import Source
+from mlops_cls.data.sources.archive import ArchiveSource, DataSet
 from mlops_cls.data.sources.digits import DigitsSource
+from mlops_cls.data.sources.dog_breed import DOG_BREED
+from mlops_cls.data.sources.emotion import EMOTION
 from mlops_cls.data.sources.fmnist import FashionMnistSource
 from mlops_cls.data.sources.folder import FolderSource
+from mlops_cls.data.sources.seabed import SEABED
+from mlops_cls.data.sources.skin_lesion import SKIN_LESION
 from mlops_cls.data.sources.table import TableSource
+from mlops_cls.data.synthetic import VERSION, write_synthetic
 from mlops_cls.errors import ConfigError, did_you_mean, unknown_name
 from mlops_cls.models.networks import check_name, check_published, fit_to_size, pretrained_preprocess
 from mlops_cls.models.optim import check_optimizer
@@ -49,11 +56,24 @@ def _table(data: DataConfig) -> Source:
     return TableSource(data.root or "", split_column=data.split_column, group_column=data.group_column, **columns)
 
 
+def _archive(data_set: DataSet) -> Callable[[DataConfig], Source]:
+    return lambda data: ArchiveSource(data_set, _raw(data))
+
+
+def _raw(data: DataConfig) -> Path:
+    """Return where a published data set's raw files lie; a synthetic archive is written first if it is not there."""
+    if data.source is SourceKind.local:
+        return Path(data.root or f"data/{data.name}")
+    path = Path(data.store) / "synthetic" / f"{data.name}-v{VERSION}.zip"
+    return path if path.is_file() else write_synthetic(data.name, path)
+
+
 _SOURCES: Mapping[str, Callable[[DataConfig], Source]] = {
     "digits": lambda data: DigitsSource(),
-    "fmnist": lambda data: FashionMnistSource(data.root),
+    "fmnist": lambda data: FashionMnistSource(_raw(data), download=data.source is SourceKind.local),
     "folder": lambda data: FolderSource(data.root or ""),
     "table": _table,
+    **{data_set.name: _archive(data_set) for data_set in (SEABED, SKIN_LESION, EMOTION, DOG_BREED)},
 }
 
 

@@ -3,6 +3,13 @@
 from enum import StrEnum
 
 
+class SourceKind(StrEnum):
+    """Where raw pictures come from."""
+
+    local = "local"
+    synthetic = "synthetic"
+
+
 class SplitBy(StrEnum):
     """What decides which split a picture goes to."""
 

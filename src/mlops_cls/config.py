@@ -19,6 +19,7 @@ from mlops_cls.choices import (
     Precision,
     Resize,
     Schedule,
+    SourceKind,
     SplitBy,
     WandbMode,
 )
@@ -31,9 +32,11 @@ class DataConfig(Section):
     """Which pictures, in which geometry, split how."""
 
     name: str = "digits"
-    """The data set: digits, fmnist, folder or table."""
+    """The data set: digits, fmnist, seabed, skin_lesion, emotion, dog_breed, folder or table."""
+    source: SourceKind = SourceKind.local
+    """local: the files in root. synthetic: a small archive in the data set's own layout, to rehearse without it."""
     root: str | None = None
-    """Where the raw pictures lie: a folder, or for `table` the CSV or Parquet file."""
+    """Where the raw pictures lie: a folder or zip (default data/NAME), or for `table` the CSV or Parquet file."""
     store: str = "prepared"
     """Folder that keeps prepared data sets; a second run finds its own there."""
     size: int | None = bounded(None, low=1)
@@ -73,6 +76,10 @@ class DataConfig(Section):
             yield from unused(self, "data", columns, f"only data=table reads columns, this is data={self.name}")
         if self.name == "digits":
             yield from unused(self, "data", "root", "data=digits comes with scikit-learn")
+        if self.source is SourceKind.synthetic:
+            yield from unused(self, "data", "root", "data.source=synthetic writes its own pictures")
+            if self.name in ("digits", "folder", "table"):
+                yield f"data.source=synthetic would not be used: data={self.name} has no layout of its own to rehearse"
         if self.name in ("folder", "table") and self.root is None:
             yield f"data={self.name} needs data.root=PATH"
         if (self.val_fraction or 0) + (self.test_fraction or 0) >= 1:

@@ -12,9 +12,14 @@ from mlops_cls.data.loader import Batch, StoreDataset, make_loader
 from mlops_cls.data.manifest import Manifest, Plan
 from mlops_cls.data.prepare import prepare
 from mlops_cls.data.source import Source
+from mlops_cls.data.sources.archive import ArchiveSource
 from mlops_cls.data.sources.digits import DigitsSource
+from mlops_cls.data.sources.dog_breed import DOG_BREED
+from mlops_cls.data.sources.emotion import EMOTION
 from mlops_cls.data.sources.fmnist import FashionMnistSource
 from mlops_cls.data.sources.folder import FolderSource
+from mlops_cls.data.sources.seabed import SEABED
+from mlops_cls.data.sources.skin_lesion import SKIN_LESION
 from mlops_cls.data.sources.table import TableSource
 from mlops_cls.data.store import Prepared
 
@@ -111,3 +116,33 @@ class TableDataModule(ImageDataModule):
         super().__init__(
             TableSource(root, **{f"{key}_column": name for key, name in (columns or {}).items()}), **options
         )
+
+
+class SeabedDataModule(ImageDataModule):
+    """Side-scan sonar tiles of the seabed, split by strip where the file names tell it, 60/20/20."""
+
+    def __init__(self, root: str | Path, **options: Any) -> None:
+        options.setdefault("plan", Plan(val_fraction=0.2, test_fraction=0.2))
+        super().__init__(ArchiveSource(SEABED, root), **options)
+
+
+class SkinLesionDataModule(ImageDataModule):
+    """HAM10000, split by lesion, 52.5/17.5/30."""
+
+    def __init__(self, root: str | Path, **options: Any) -> None:
+        options.setdefault("plan", Plan(val_fraction=0.175, test_fraction=0.3))
+        super().__init__(ArchiveSource(SKIN_LESION, root), **options)
+
+
+class EmotionDataModule(ImageDataModule):
+    """Facial expressions: AffectNet in YOLO form as shipped, or faces with a legend split by person."""
+
+    def __init__(self, root: str | Path, **options: Any) -> None:
+        super().__init__(ArchiveSource(EMOTION, root), **options)
+
+
+class DogBreedDataModule(ImageDataModule):
+    """Kaggle's dog-breed-identification or Stanford Dogs, 70/15/15."""
+
+    def __init__(self, root: str | Path, **options: Any) -> None:
+        super().__init__(ArchiveSource(DOG_BREED, root), **options)

@@ -1,22 +1,23 @@
-"""Fashion-MNIST from its four idx files, as torchvision lays them out; no pickle is read."""
+"""Fashion-MNIST from its four idx files, plain, gzipped or in a zip, nested or not; no pickle is read."""
 
 import gzip
 import hashlib
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from mlops_cls.data.source import Sample
+from mlops_cls.data.tree import Tree, open_trees
 from mlops_cls.errors import DataError
 from mlops_cls.pictures import Pixels
 
 PARTS = {"train": "train", "test": "t10k"}
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
-NESTED = (".", "raw", "FashionMNIST/raw")
 
 
 class FashionMnistSource:
@@ -34,8 +35,8 @@ class FashionMnistSource:
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
-        for path in self._files.values():
-            digest.update(path.read_bytes())
+        for file in self._files.values():
+            digest.update(file.read())
         return digest.hexdigest()
 
     def samples(self) -> list[Sample]:
@@ -61,7 +62,7 @@ class FashionMnistSource:
         return labels
 
     @cached_property
-    def _files(self) -> dict[str, Path]:
+    def _files(self) -> dict[str, "_File"]:
         found = self._find()
         if len(found) < len(_file_names()) and self.download:
             _download(self.root)
@@ -70,13 +71,25 @@ class FashionMnistSource:
             raise DataError(_what_to_place(self.root))
         return found
 
-    def _find(self) -> dict[str, Path]:
-        candidates = {
-            key: [self.root / nested / (name + end) for nested in NESTED for end in ("", ".gz")]
-            for key, name in _file_names().items()
-        }
-        found = {key: next((path for path in paths if path.is_file()), None) for key, paths in candidates.items()}
-        return {key: path for key, path in found.items() if path is not None}
+    def _find(self) -> dict[str, "_File"]:
+        trees = open_trees(self.root) if self.root.exists() else []
+        lying = {(PurePosixPath(name).name): _File(tree, name) for tree in reversed(trees) for name in tree.names}
+        wanted = {key: lying.get(name) or lying.get(f"{name}.gz") for key, name in _file_names().items()}
+        return {key: file for key, file in wanted.items() if file is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file where it lies."""
+
+    tree: Tree
+    name: str
+
+    def read(self) -> bytes:
+        return self.tree.read(self.name)
+
+    def __str__(self) -> str:
+        return str(self.tree.root / self.name)
 
 
 def _file_names() -> dict[str, str]:
@@ -102,16 +115,16 @@ def _download(root: Path) -> None:
         raise DataError(f"{_what_to_place(root)}. (The download failed: {reason})") from error
 
 
-def _read_idx(path: Path, magic: int, header: int, shape: tuple[int, ...]) -> Pixels:
+def _read_idx(file: _File, magic: int, header: int, shape: tuple[int, ...]) -> Pixels:
     """Read an idx file of bytes: big-endian magic number and dimensions, then the values."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = gzip.decompress(file.read()) if file.name.endswith(".gz") else file.read()
         values = np.frombuffer(content, np.uint8, offset=header).reshape(-1, *shape)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}): fetch it again") from error
+        raise DataError(f"{file} is damaged ({error}): fetch it again") from error
     found, number = np.frombuffer(content, ">u4", count=2)
     if found != magic or number != len(values):
         raise DataError(
-            f"{path} is no Fashion-MNIST file: magic {found}, {number} entries announced, {len(values)} found"
+            f"{file} is no Fashion-MNIST file: magic {found}, {number} entries announced, {len(values)} found"
         )
     return values
