@@ -64,7 +64,8 @@ def stripes(label: int, classes: int, size: tuple[int, int], *, group: Sequence[
     light, contrast = look.uniform(90, 165), look.uniform(35, 60)
     tint = look.uniform(0.85, 1.15, 3)
     noisy = (light + contrast * wave)[..., None] * tint + own.normal(0, 12, (height, width, 3))
-    return np.clip(noisy, 0, 255).astype(np.uint8)
+    pixels: Pixels = np.clip(noisy, 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _seabed(per_class: int, seed: int) -> Entries:
