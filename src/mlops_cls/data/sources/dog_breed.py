@@ -39,6 +39,8 @@ DOG_BREED = DataSet(
             "a CSV with the columns id and breed (labels.csv), and a picture for each id (images/ or train/)",
             _find_kaggle,
         ),
-        Layout("one folder per breed, named nXXXXXXXX-breed (Stanford Dogs)", _find_stanford),
+        Layout(
+            "one folder per breed, named after WordNet, such as n02085620-Chihuahua (Stanford Dogs)", _find_stanford
+        ),
     ),
 )
