@@ -1,17 +1,27 @@
 """A handful of digits, and a way to train on them that writes nothing."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 
 import mlops_cls as mc
 from mlops_cls.trainer import quiet_lightning
 
 Train = Callable[..., pl.Trainer]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Compute in one thread: where cores are busy, threads waiting for each other took twenty times as long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
