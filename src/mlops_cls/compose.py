@@ -1,6 +1,6 @@
 """From yaml files and the command line to a `Config`: the only module that uses Hydra.
 
-Hydra composes, OmegaConf checks names and types against the classes of `config.py`, and whatever either of them
+Hydra composes, OmegaConf checks names and types against the classes of `config/`, and whatever either of them
 refuses is retold as a `ConfigError` that names the key, the file and the nearest right name.
 """
 
@@ -128,7 +128,7 @@ def _help(usage: str) -> str:
         usage,
         "Choose one of each group (group=option); folder with yaml files of your own: --config-dir FOLDER",
         "\n".join(groups),
-        "Change any setting (section.key=value); their meaning: mlops_cls/config.py",
+        "Change any setting (section.key=value); their meaning: mlops_cls/config/",
         textwrap.indent(settings, "  ").rstrip(),
     ]
     return "\n\n".join(parts)

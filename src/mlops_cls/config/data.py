@@ -1,0 +1,66 @@
+"""Settings of the data: which pictures, in which geometry, split how."""
+
+from dataclasses import dataclass
+
+from mlops_cls.choices import BadPictures, Channels, Resize, SourceKind, SplitBy
+from mlops_cls.rules import Problems, Section, bounded, unused
+
+
+@dataclass(kw_only=True, slots=True)
+class DataConfig(Section):
+    """Which pictures, in which geometry, split how."""
+
+    name: str = "digits"
+    """The data set: digits, fmnist, seabed, skin_lesion, emotion, dog_breed, folder or table."""
+    source: SourceKind = SourceKind.local
+    """local: the files in root. synthetic: a small archive in the data set's own layout, to rehearse without it."""
+    root: str | None = None
+    """Where the raw pictures lie: a folder or zip (default data/NAME), or for `table` the CSV or Parquet file."""
+    store: str = "prepared"
+    """Folder that keeps prepared data sets; a second run finds its own there."""
+    size: int | None = bounded(None, low=1)
+    """Side of the square the network sees, in pixels; default: the pretrained network's, else near the data's."""
+    resize: Resize = Resize.crop
+    """Short side to size then centre crop, stretch both sides, or fit inside and pad with black."""
+    channels: Channels = Channels.auto
+    """Grey or RGB; auto: grey when every picture is grey."""
+    split: SplitBy = SplitBy.auto
+    """How train, val and test are made; auto: as shipped, else by group where there are groups, else stratified."""
+    val_fraction: float | None = bounded(None, above=0, below=1)
+    """Share of the pictures that go to val, where the data set ships without one (default 0.15)."""
+    test_fraction: float | None = bounded(None, above=0, below=1)
+    """Share of the pictures that go to test, where the data set ships without one (default 0.15)."""
+    subsample: float = bounded(1.0, above=0, high=1)
+    """Share of all pictures to use, drawn per class before the split."""
+    seed: int = 0
+    """Seed of subsample and split; apart from the run's seed, so that runs compare on the same test set."""
+    on_bad: BadPictures = BadPictures.fail
+    """What to do with unreadable files: fail and name them, or skip and count them."""
+    batch_size: int = bounded(64, low=1)
+    """Pictures per step and device."""
+    workers: int | None = bounded(None, low=0)
+    """Loader processes; default: none unless pictures are augmented and cores are free."""
+    path_column: str | None = None
+    """Table only: column with the picture's path, relative to the table (default path)."""
+    label_column: str | None = None
+    """Table only: column with the class name (default label)."""
+    split_column: str | None = None
+    """Table only: column with train, val or test."""
+    group_column: str | None = None
+    """Table only: column whose equal values must stay in one split, such as a patient."""
+
+    def problems(self) -> Problems:
+        if self.name != "table":
+            columns = "path_column label_column split_column group_column"
+            yield from unused(self, "data", columns, f"only data=table reads columns, this is data={self.name}")
+        if self.name == "digits":
+            yield from unused(self, "data", "root", "data=digits comes with scikit-learn")
+        if self.source is SourceKind.synthetic:
+            yield from unused(self, "data", "root", "data.source=synthetic writes its own pictures")
+            if self.name in ("digits", "folder", "table"):
+                yield f"data.source=synthetic would not be used: data={self.name} has no layout of its own to rehearse"
+        if self.name in ("folder", "table") and self.root is None:
+            yield f"data={self.name} needs data.root=PATH"
+        if (self.val_fraction or 0) + (self.test_fraction or 0) >= 1:
+            fractions = f"data.val_fraction={self.val_fraction}, data.test_fraction={self.test_fraction}"
+            yield f"{fractions}: nothing would be left to train on"

@@ -1,0 +1,84 @@
+"""Settings of a run: how long, on what, kept where, and who hears of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlops_cls.choices import Device, LoggerName, Monitor, Precision, WandbMode
+from mlops_cls.rules import Problems, Section, bounded, unused
+
+
+@dataclass(kw_only=True, slots=True)
+class TrainerConfig(Section):
+    """How long, and what is kept."""
+
+    max_epochs: int = bounded(10, low=1)
+    """Passes over the training pictures."""
+    patience: int | None = bounded(None, low=1)
+    """Stop after this many epochs without a better val score; default: never."""
+    monitor: Monitor = Monitor.loss
+    """The val score that picks the best checkpoint."""
+    accumulate: int = bounded(1, low=1)
+    """Batches per optimiser step."""
+    clip_norm: float | None = bounded(None, above=0)
+    """Largest norm of the gradient; default: not clipped."""
+    ema: float | None = bounded(None, above=0, below=1)
+    """Decay of the exponential moving average of the weights (such as 0.999); default: no average."""
+    deterministic: bool = False
+    """Refuse operations that are not reproducible on the device."""
+    limit_batches: int | None = bounded(None, low=1)
+    """Only this many training batches an epoch, for a rehearsal."""
+    callbacks: list[dict[str, Any]] = field(default_factory=list)
+    """Further Lightning callbacks, each with `_target_` and its arguments."""
+
+
+@dataclass(kw_only=True, slots=True)
+class RuntimeConfig(Section):
+    """On what the run computes."""
+
+    device: Device = Device.auto
+    """auto: CUDA, else Apple's MPS, else CPU."""
+    precision: Precision = Precision.auto
+    """auto: bf16 where it is faster, which is on CUDA, and on CPUs that compute it for networks without grouped
+    convolutions; else fp32. Evaluation and prediction are always fp32."""
+    channels_last: bool = True
+    """Memory format of training; faster for most convolutional networks."""
+
+    def problems(self) -> Problems:
+        if self.device is Device.cpu and self.precision is Precision.fp16:
+            yield "runtime.precision=fp16 needs a GPU: with runtime.device=cpu use bf16 or fp32"
+
+
+@dataclass(kw_only=True, slots=True)
+class LoggerConfig(Section):
+    """Who else hears of the run."""
+
+    name: LoggerName = LoggerName.wandb
+    """wandb or none; metrics.csv is written in either case."""
+    mode: WandbMode | None = None
+    """auto (default): online where there is a W&B key, else offline."""
+    project: str | None = None
+    """W&B project (default mlops_cls)."""
+    entity: str | None = None
+    """W&B user or team (default: your own)."""
+    group: str | None = None
+    """W&B group of the run."""
+    tags: list[str] | None = None
+    """W&B tags of the run."""
+
+    def problems(self) -> Problems:
+        if self.name is LoggerName.none:
+            yield from unused(self, "logger", "mode project entity group tags", "logger=none")
+
+
+@dataclass(kw_only=True, slots=True)
+class RunConfig(Section):
+    """Where the run is kept."""
+
+    folder: str = "runs"
+    """Where run folders are made; `latest` there points to the newest."""
+    name: str = "run"
+    """Ends the run folder's name."""
+
+    def problems(self) -> Problems:
+        if not self.name or set(self.name) & set('/\\:*?"<>|') or self.name.startswith("."):
+            yield f"run.name={self.name!r} is impossible: it ends a folder's name, use letters, digits, - and _"
