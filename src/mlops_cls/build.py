@@ -148,7 +148,7 @@ def make_card(
         manifest: of the prepared data set (``datamodule.manifest``).
         name: any network timm knows.
         wanted: the preprocessing of the weights to start from; its mean and std are used, else the data's own.
-        architecture: ``small_stem``, ``drop_rate`` and ``kwargs`` of the network.
+        architecture: ``small_stem``, ``head_width``, ``drop_rate`` and ``kwargs`` of the network.
 
     Raises:
         ConfigError: timm has no such network.

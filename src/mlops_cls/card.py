@@ -38,6 +38,7 @@ class Architecture:
 
     name: str
     small_stem: bool = False
+    head_width: int | None = None
     drop_rate: float = 0.0
     kwargs: dict[str, Any] = field(default_factory=dict)
 

@@ -64,9 +64,9 @@ def fit(config: Config) -> Run:
 
 def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> ImageClassifier:
     model = config.model
-    architecture = {"small_stem": model.small_stem, "drop_rate": model.drop_rate, "kwargs": dict(model.kwargs)}
+    architecture = {key: getattr(model, key) for key in ("small_stem", "head_width", "drop_rate")}
     return ImageClassifier(
-        make_card(data.manifest, model.name, wanted=start.wanted, **architecture),
+        make_card(data.manifest, model.name, wanted=start.wanted, kwargs=dict(model.kwargs), **architecture),
         loss=config.loss,
         optim=config.optim,
         augment=config.augment,

@@ -13,6 +13,7 @@ from torch import nn
 
 from mlops_cls.card import Architecture
 from mlops_cls.errors import ConfigError
+from mlops_cls.models.finetune import set_frozen
 from mlops_cls.models.networks import (
     OURS,
     check_name,
@@ -145,6 +146,22 @@ def test_small_stem_keeps_every_pixel_that_the_usual_stem_skips() -> None:
 def test_small_stem_is_refused_for_a_network_without_a_stem_to_shrink(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"model\.small_stem=true: {name} has no"):
         build(name, small_stem=True)
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "efficientnet_lite0", "convnext_atto", "baseline_cnn"])
+def test_head_of_two_layers_is_what_freezing_leaves_to_train(name: str) -> None:
+    network = build(name, head_width=7)
+    linear, act, last = network.get_classifier()
+    assert (linear.out_features, type(act), last.in_features, last.out_features) == (7, nn.ReLU, 7, 5)
+    set_frozen(network, True)
+    trained = {key for key, value in network.named_parameters() if value.requires_grad}
+    assert trained == {f"{network.default_cfg['classifier']}.{key}" for key in ("0.weight", "0.bias", "2.weight", "2.bias")}
+    assert network.eval()(torch.rand(2, 1, 32, 32)).shape == (2, 5)
+
+
+def test_head_width_is_refused_where_there_is_no_single_linear_layer() -> None:
+    with pytest.raises(ConfigError, match=r"model\.head_width=8: levit_128s has no single linear"):
+        build("levit_128s", channels=3, head_width=8)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ class ModelConfig(Section):
     """Start from this local file instead: safetensors, a state dict, or one of our checkpoints."""
     small_stem: bool = False
     """ResNets and the like: a first convolution of 3x3 without stride, for pictures below about 64 pixels."""
+    head_width: int | None = bounded(None, low=1)
+    """Hidden units of a head of two layers with ReLU between; default: one linear layer."""
     drop_rate: float = bounded(0.0, low=0, below=1)
     """Dropout before the last layer."""
     freeze: bool = False

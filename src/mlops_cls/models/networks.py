@@ -47,6 +47,8 @@ def make_network(architecture: Architecture, *, num_classes: int, channels: int,
         raise ConfigError((_no_weights if lacks_weights else _refused)(architecture.name, error)) from error
     if architecture.small_stem:
         _shrink_stem(network, architecture.name)
+    if architecture.head_width:
+        _deepen_head(network, architecture.name, architecture.head_width)
     return network
 
 
@@ -58,6 +60,17 @@ def _shrink_stem(network: nn.Module, name: str) -> None:
     smaller = nn.Conv2d(first.in_channels, first.out_channels, 3, padding=1, bias=first.bias is not None)
     nn.init.kaiming_normal_(smaller.weight, mode="fan_out", nonlinearity="relu")
     network.conv1 = smaller
+
+
+def _deepen_head(network: nn.Module, name: str, width: int) -> None:
+    """Put a hidden layer of `width` units before the linear layer that timm calls the network's classifier."""
+    place = getattr(network, "default_cfg", {}).get("classifier")
+    last = network.get_submodule(place) if isinstance(place, str) else None
+    if not isinstance(last, nn.Linear):
+        raise ConfigError(f"model.head_width={width}: {name} has no single linear classifier to deepen")
+    parent, _, attribute = place.rpartition(".")
+    hidden = nn.Sequential(nn.Linear(last.in_features, width), nn.ReLU(inplace=True), nn.Linear(width, last.out_features))
+    setattr(network.get_submodule(parent), attribute, hidden)
 
 
 def check_name(name: str) -> None:
