@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlops_cls.compose import config_folder, load_config
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import DigitsDataModule
 from mlops_cls.data.manifest import Plan
@@ -53,6 +54,20 @@ def test_a_draw_changes_shape_type_or_between_calls(transforms: Sequence[Mapping
     assert len({draw.tobytes() for draw in draws}) == 8
     for seed in (5, 0):  # in another order, and from another chain
         np.testing.assert_array_equal(another(picture, seed), draws[seed])
+
+
+POLICIES = sorted(path.stem for path in (config_folder() / "augment").glob("*.yaml") if path.stem != "none")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_shipped_policy_breaks_on_grey_or_repeats_itself(policy: str, channels: int) -> None:
+    augment = Augment(load_config(f"augment={policy}").augment.transforms)
+    picture = noise(channels)
+    draws = [augment(picture, seed) for seed in range(20)]
+    assert {(draw.shape, draw.dtype.name) for draw in draws} == {(picture.shape, "uint8")}
+    assert len({draw.tobytes() for draw in draws}) > 10
+    np.testing.assert_array_equal(augment(picture, 3), draws[3])
 
 
 def test_one_of_applies_both_or_always_the_same() -> None:

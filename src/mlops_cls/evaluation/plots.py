@@ -20,7 +20,7 @@ def draw_confusion(path: Path, confusion: Tensor, classes: Sequence[str], *, tit
     """Draw the matrix; colour is the share of the true class, the numbers are pictures (left out for many classes)."""
     counts = confusion.numpy()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [_label(name) for name in classes]
+    names = [label_of(name) for name in classes]
     side = min(max(4.0, 1.8 + 0.42 * len(names)), 24)
     room = 0.12 * max(len(name) for name in names)
     figure = Figure(figsize=(side + room, side - 0.5 + 0.7 * room), layout="constrained")
@@ -34,7 +34,7 @@ def draw_confusion(path: Path, confusion: Tensor, classes: Sequence[str], *, tit
     if len(classes) <= MOST_WRITTEN:
         _write_counts(axes, counts, shares)
     figure.colorbar(image, label="share of the true class", shrink=0.8)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_curves(path: Path, rows: Sequence[Mapping[str, float]], *, monitor: str, best: int) -> None:
@@ -52,7 +52,7 @@ def draw_curves(path: Path, rows: Sequence[Mapping[str, float]], *, monitor: str
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
@@ -62,13 +62,14 @@ def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
             axes.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
     """Return the name in one line, cut where it would push the matrix out of the picture."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
     return line if len(line) <= LONGEST_NAME else line[: LONGEST_NAME - 1] + "…"
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG."""
     with warnings.catch_warnings():
         # matplotlib's own font lacks many scripts; boxes are drawn, and the names are in per_class.csv.
         warnings.filterwarnings("ignore", message="Glyph .* missing from|Matplotlib currently does not support")
