@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 import mlops_cls as mc
-from mlops_cls import cli, evaluate, predict, prepare, train
+from mlops_cls import augment, cli, evaluate, predict, prepare, train
 from mlops_cls.data.sources.folder import FolderSource
 from mlops_cls.data.store import Prepared
 from mlops_cls.errors import DataError
@@ -168,9 +169,23 @@ def test_prepare_says_what_is_in_the_store(colours: Path, tmp_path: Path, capsys
     assert "60 RGB" in out
 
 
+def test_contact_sheet_shows_no_augmentation_or_that_of_one_picture(tmp_path: Path) -> None:
+    folders = [f"data.store={tmp_path / 'prepared'}", f"run.folder={tmp_path / 'runs'}"]
+    augment.main(["experiment=resnet18", "logger=none", *folders])
+    sheet = np.asarray(Image.open(tmp_path / "runs" / "resnet18_augment.png").convert("L")).astype(int)
+    # Eight lines of nine pictures: many tones, and no picture equal to its neighbour.
+    assert sheet.shape[1] > sheet.shape[0] > 900
+    assert len(np.unique(sheet)) > 100
+
+
+def test_contact_sheet_of_no_augmentation_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(mc.ConfigError, match="choose one, such as augment=medium"):
+        augment.main(["data=digits", "augment=none", f"data.store={tmp_path}"])
+
+
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_help_of_every_verb_shows_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main = {"prepare": prepare, "train": train, "evaluate": evaluate, "predict": predict}[verb].main
+    main = import_module(f"mlops_cls.{verb}").main
     try:
         main(["--help"])
     except SystemExit as stop:

@@ -128,6 +128,7 @@ def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDa
         make_source(config.data),
         plan=make_plan(config.data, wanted),
         store=config.data.store,
+        check=config.data.check,
         augment=config.augment.transforms,
         batch_size=config.data.batch_size,
         workers=config.data.workers,

@@ -42,6 +42,14 @@ class BadPictures(StrEnum):
     skip = "skip"
 
 
+class CheckPolicy(StrEnum):
+    """What is done about faults of the data: refuse leaks, only say so, or say nothing."""
+
+    fail = "fail"
+    warn = "warn"
+    off = "off"
+
+
 class LossName(StrEnum):
     """What training minimises."""
 

@@ -8,6 +8,8 @@ from mlops_cls.errors import MlopsError, did_you_mean
 
 VERBS = {
     "prepare": "turn raw pictures into a checked, split, memory-mapped store",
+    "check": "find leaks, copies, wrong labels, shortcuts and bad files in a data set; HTML report",
+    "augment": "draw training pictures before and after augmentation",
     "train": "train, select, test and keep a classifier",
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
     "predict": "classify pictures and folders; CSV or JSON out",

@@ -23,10 +23,13 @@ def main(arguments: list[str]) -> None:
 
 def _prepare(config: "Config") -> None:
     from mlops_cls.build import check, make_datamodule, read_start
+    from mlops_cls.data.doctor.policy import told
 
     check(config)
     data = make_datamodule(config, read_start(config.model).wanted)
     print(_describe(data.manifest))
+    for line in told(data.prepared, data.check):
+        print(line)
     print(f"prepared in {data.prepared.folder}")
 
 

@@ -11,6 +11,7 @@ from mlops_cls.conclude import conclude
 from mlops_cls.config import Config
 from mlops_cls.console import say_to
 from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.data.doctor.policy import told
 from mlops_cls.data.split import SPLITS
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.weights import load_into
@@ -83,6 +84,8 @@ def _introduce(classifier: ImageClassifier, data: ImageDataModule, runtime: Runt
     log.info("%s: %s pictures, %d classes, %s", manifest.source, sizes, len(manifest.classes), size)
     if manifest.skipped:
         log.warning("%d bad pictures left out; they are named in %s", len(manifest.skipped), data.prepared.folder)
+    for line in told(data.prepared, data.check):
+        log.warning(line)
     millions = sum(parameter.numel() for parameter in classifier.network.parameters()) / 1e6
     name, device, precision = classifier.card.architecture.name, runtime.device.value, runtime.precision.value
     log.info("%s: %.2f million parameters, on %s in %s", name, millions, device, precision)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlops_cls.data.manifest import Plan
+from mlops_cls.data.manifest import FORMAT, Plan
 from mlops_cls.data.prepare import prepare
 from mlops_cls.data.sources.folder import FolderSource
 from mlops_cls.data.sources.table import TableSource
@@ -78,6 +78,13 @@ def test_skipped_pictures_are_stored_or_forgotten(tmp_path: Path, root: Path) ->
         assert len(prepared.images(split)) == len(prepared.labels(split)) == prepared.manifest.size_of(split)
         assert prepared.rows(split)["row"].to_pylist() == list(range(prepared.manifest.size_of(split)))
     assert visible(tmp_path / "store") == [prepared.folder.name]
+
+
+def test_a_store_with_skipped_pictures_serves_a_run_that_wants_none_skipped(tmp_path: Path, root: Path) -> None:
+    spoil(root)
+    prepare(FolderSource(root), Plan(on_bad="skip"), tmp_path / "store")
+    with pytest.raises(DataError, match=r"^4 of 25 files cannot be used .*data\.on_bad=skip$"):
+        prepare(FolderSource(root), Plan(), tmp_path / "store")
 
 
 def test_a_class_without_a_readable_training_picture_is_trained(tmp_path: Path, make_pictures: MakePictures) -> None:
@@ -234,7 +241,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "manifest empty": lambda folder: os.truncate(folder / "manifest.json", 0),
     "manifest binary": lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe\x00"),
     "manifest a list": lambda folder: (folder / "manifest.json").write_text("[]"),
-    "manifest without keys": lambda folder: (folder / "manifest.json").write_text('{"format": 1}'),
+    "manifest without keys": lambda folder: (folder / "manifest.json").write_text(f'{{"format": {FORMAT}}}'),
     "pictures gone": lambda folder: (folder / "train.npy").unlink(),
     "pictures cut": lambda folder: os.truncate(folder / "train.npy", 1000),
     "pictures empty": lambda folder: os.truncate(folder / "train.npy", 0),
@@ -260,7 +267,7 @@ def read_all(prepared: object) -> None:
 def test_a_store_of_another_version_is_read(tmp_path: Path, root: Path) -> None:
     folder = prepare(FolderSource(root), Plan(), tmp_path / "store").folder
     text = (folder / "manifest.json").read_text()
-    (folder / "manifest.json").write_text(text.replace('"format": 1', '"format": 0'))
+    (folder / "manifest.json").write_text(text.replace(f'"format": {FORMAT}', '"format": 0'))
     with pytest.raises(DataError, match="was prepared by another version of mlops_cls: delete that folder"):
         prepare(FolderSource(root), Plan(), tmp_path / "store")
 

@@ -82,7 +82,7 @@ def test_a_second_run_decodes_again(tmp_path: Path, root: Path, monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("mlops_cls.data.prepare.read_picture", refuse)
+    monkeypatch.setattr("mlops_cls.data.builder.read_picture", refuse)
     monkeypatch.setattr("mlops_cls.data.scan.open_picture", refuse)
     second = prepare(FolderSource(root), Plan(), tmp_path / "store")
     assert (second.folder, second.manifest) == (first.folder, first.manifest)
@@ -90,7 +90,7 @@ def test_a_second_run_decodes_again(tmp_path: Path, root: Path, monkeypatch: pyt
         prepare(FolderSource(root), Plan(seed=1), tmp_path / "store")
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Plan)])
+@pytest.mark.parametrize("field", [field.name for field in fields(Plan) if field.name != "on_bad"])
 def test_another_plan_shares_a_store(tmp_path: Path, root: Path, field: str) -> None:
     other = {
         "size": 12,
@@ -103,12 +103,16 @@ def test_another_plan_shares_a_store(tmp_path: Path, root: Path, field: str) -> 
         "test_fraction": 0.2,
         "subsample": 0.9,
         "seed": 1,
-        "on_bad": "skip",
     }
     plan = replace(Plan(), **{field: other[field]})
     folders = {prepare(FolderSource(root), p, tmp_path / "store").folder for p in (Plan(), plan)}
     assert len(folders) == 2
     assert prepare(FolderSource(root), plan, tmp_path / "store").manifest.plan == plan
+
+
+def test_good_pictures_are_prepared_again_to_skip_none_of_them(tmp_path: Path, root: Path) -> None:
+    plans = (Plan(on_bad="skip"), Plan())
+    assert len({prepare(FolderSource(root), plan, tmp_path / "store").folder for plan in plans}) == 1
 
 
 def test_changed_pictures_are_not_prepared_anew(tmp_path: Path, root: Path) -> None:

@@ -155,7 +155,9 @@ def test_head_of_two_layers_is_what_freezing_leaves_to_train(name: str) -> None:
     assert (linear.out_features, type(act), last.in_features, last.out_features) == (7, nn.ReLU, 7, 5)
     set_frozen(network, True)
     trained = {key for key, value in network.named_parameters() if value.requires_grad}
-    assert trained == {f"{network.default_cfg['classifier']}.{key}" for key in ("0.weight", "0.bias", "2.weight", "2.bias")}
+    assert trained == {
+        f"{network.default_cfg['classifier']}.{key}" for key in ("0.weight", "0.bias", "2.weight", "2.bias")
+    }
     assert network.eval()(torch.rand(2, 1, 32, 32)).shape == (2, 5)
 
 

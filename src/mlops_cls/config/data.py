@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlops_cls.choices import BadPictures, Channels, Resize, SourceKind, SplitBy
+from mlops_cls.choices import BadPictures, Channels, CheckPolicy, Resize, SourceKind, SplitBy
 from mlops_cls.rules import Problems, Section, bounded, unused
 
 
@@ -36,6 +36,8 @@ class DataConfig(Section):
     """Seed of subsample and split; apart from the run's seed, so that runs compare on the same test set."""
     on_bad: BadPictures = BadPictures.fail
     """What to do with unreadable files: fail and name them, or skip and count them."""
+    check: CheckPolicy = CheckPolicy.fail
+    """fail: refuse data whose splits leak, warn of other faults. warn: only warn. off: say nothing."""
     batch_size: int = bounded(64, low=1)
     """Pictures per step and device."""
     workers: int | None = bounded(None, low=0)

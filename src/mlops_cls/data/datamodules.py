@@ -7,7 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
+from mlops_cls.choices import CheckPolicy
 from mlops_cls.data.augment import Augment
+from mlops_cls.data.doctor.policy import judge
 from mlops_cls.data.loader import Batch, StoreDataset, make_loader
 from mlops_cls.data.manifest import Manifest, Plan
 from mlops_cls.data.prepare import prepare
@@ -31,13 +33,14 @@ class ImageDataModule(pl.LightningDataModule):
         source: the raw data set.
         plan: geometry, split and subsample; see `Plan`.
         store: folder that keeps prepared data sets.
+        check: what to do about faults of the data; see `told` and `judge` in `data/doctor/policy.py`.
         augment: albumentations for training pictures, as mappings with ``name`` and arguments.
         batch_size: pictures per batch.
         workers: loader processes; None: as many as help.
         seed: of batch order and augmentation.
 
     Raises:
-        DataError: at `prepare_data`, if raw files are missing, bad, or cannot be split as planned.
+        DataError: at `prepare_data`, if raw files are missing, bad, cannot be split as planned, or leak.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class ImageDataModule(pl.LightningDataModule):
         *,
         plan: Plan | None = None,
         store: str | Path = "prepared",
+        check: CheckPolicy | str = CheckPolicy.fail,
         augment: Sequence[Mapping[str, Any]] = (),
         batch_size: int = 64,
         workers: int | None = None,
@@ -53,6 +57,7 @@ class ImageDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.source, self.plan, self.store = source, plan or Plan(), Path(store)
+        self.check = CheckPolicy(check)
         self.augment = Augment(augment) if augment else None
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self._prepared: Prepared | None = None
@@ -64,7 +69,9 @@ class ImageDataModule(pl.LightningDataModule):
     def prepared(self) -> Prepared:
         """The prepared data set; prepared now if need be."""
         if self._prepared is None:
-            self._prepared = prepare(self.source, self.plan, self.store)
+            prepared = prepare(self.source, self.plan, self.store)
+            judge(prepared, self.check)
+            self._prepared = prepared
         return self._prepared
 
     @property

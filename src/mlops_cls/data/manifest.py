@@ -10,7 +10,7 @@ from typing import Any, Self
 from mlops_cls.errors import DataError
 
 FILE = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 MEND = "delete that folder and run again"
 
 
@@ -62,8 +62,8 @@ class Manifest:
     """Written once by preparation; everything else reads class names, statistics and counts from here.
 
     `mean` and `std` are per channel of the training pictures, scaled to 0..1; `counts` maps split and class to a
-    number of pictures; `skipped` maps ids of bad pictures to the reason; `content` is a hash of pixels, labels, ids
-    and splits.
+    number of pictures; `skipped` maps ids of bad pictures to the reason; `check` counts the doctor's findings per
+    severity; `content` is a hash of pixels, labels, ids and splits.
     """
 
     source: str
@@ -76,6 +76,7 @@ class Manifest:
     counts: Mapping[str, Mapping[str, int]]
     modes: Mapping[str, int]
     skipped: Mapping[str, str]
+    check: Mapping[str, int]
     split_by: str
     split_hash: str
     content: str
@@ -86,7 +87,13 @@ class Manifest:
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this prepared data set from any other, for the provenance of a model."""
-        return {"source": self.source, "content": self.content, "split": self.split_hash, "plan": asdict(self.plan)}
+        return {
+            "source": self.source,
+            "content": self.content,
+            "split": self.split_hash,
+            "plan": asdict(self.plan),
+            "check": dict(self.check),
+        }
 
     def save(self, folder: Path) -> None:
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=2, ensure_ascii=False)

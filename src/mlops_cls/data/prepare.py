@@ -10,31 +10,34 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock
-from tqdm import tqdm
 
+from mlops_cls.data.builder import Builder
+from mlops_cls.data.doctor.examine import examine
+from mlops_cls.data.doctor.findings import Report, Subject
+from mlops_cls.data.doctor.page import write_page
+from mlops_cls.data.facts import write_facts
 from mlops_cls.data.manifest import FORMAT, Geometry, Manifest, Plan
 from mlops_cls.data.partition import partition
-from mlops_cls.data.scan import Scan, resolve, scan
-from mlops_cls.data.source import Sample, Source, class_order
-from mlops_cls.data.split import SPLITS
-from mlops_cls.data.store import ArrayWriter, Prepared, write_table
+from mlops_cls.data.scan import Header, resolve, scan
+from mlops_cls.data.source import Source, class_order
+from mlops_cls.data.store import Prepared, write_table
 from mlops_cls.errors import DataError, first_few
-from mlops_cls.pictures import PictureError, Pixels, fit_picture, read_picture
 
-CHUNK = 256
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
 
 def prepare(source: Source, plan: Plan, store: Path) -> Prepared:
     """Return the prepared data set, building it if this source and plan have not been prepared in `store` before.
+
+    What the doctor found on the way lies beside the pictures; whether it matters is the caller's to `judge`.
 
     Raises:
         DataError: raw files are missing or bad, classes or splits are impossible, or `store` cannot be written.
@@ -45,11 +48,18 @@ def prepare(source: Source, plan: Plan, store: Path) -> Prepared:
             with FileLock(store / f".{folder.name}.lock"):
                 if not Prepared.exists(folder):
                     _build_aside(source, plan, folder)
-    return Prepared(folder)
+    prepared = Prepared(folder)
+    if plan.on_bad != "skip":
+        # It may have been prepared with on_bad=skip.
+        _refuse_bad(prepared.manifest.skipped, len(prepared.table) + len(prepared.manifest.skipped), store)
+    return prepared
 
 
 def _key(source: Source, plan: Plan) -> str:
-    facts = [FORMAT, source.name, source.fingerprint(), asdict(plan)]
+    wanted = asdict(plan)
+    # Bad pictures are left out or nothing is kept at all, so this changes no byte of a store.
+    del wanted["on_bad"]
+    facts = [FORMAT, source.name, source.fingerprint(), wanted]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -87,73 +97,41 @@ def _build(source: Source, plan: Plan, folder: Path) -> None:
     samples = source.samples()
     classes = class_order([s.label for s in samples], source.classes)
     chosen, rule = partition(samples, plan)
-    found = scan(source, chosen)
-    geometry = resolve(plan, found)
+    headers = scan(source, chosen)
+    geometry = resolve(plan, headers)
     _refuse_too_large(len(chosen), geometry, folder)
-    builder = _Builder(source, geometry, folder)
-    with tqdm(total=len(chosen), desc=f"preparing {source.name}", unit=" pictures", disable=None) as progress:
-        for split in SPLITS:
-            builder.write(split, [s for s in chosen if s.split == split], progress)
-    _judge(builder.bad, plan, len(chosen), folder)
+    builder = Builder(source, geometry, folder)
+    builder.write_all(chosen)
+    if plan.on_bad != "skip":
+        _refuse_bad(builder.bad, len(chosen), folder.parent)
     builder.refuse_losses(chosen)
     write_table(folder, builder.kept, builder.rows, classes)
-    _manifest(source, plan, classes, rule, found, builder).save(folder)
+    report = _examine(builder, headers, classes, folder)
+    _manifest(source, plan, classes, rule, headers, builder, report).save(folder)
+    write_page(folder, report)
 
 
-class _Builder:
-    """Decodes split after split into arrays, and remembers what was kept and what was bad."""
-
-    def __init__(self, source: Source, geometry: Geometry, folder: Path) -> None:
-        self.source, self.geometry, self.folder = source, geometry, folder
-        self.kept: list[Sample] = []
-        self.rows: list[int] = []
-        self.bad: dict[str, str] = {}
-        self.digests: list[str] = []
-        self.mean: tuple[float, ...] = ()
-        self.std: tuple[float, ...] = ()
-
-    def write(self, split: str, samples: Sequence[Sample], progress: "tqdm[None]") -> None:
-        with ArrayWriter(self.folder / f"{split}.npy", self.geometry) as writer, ThreadPoolExecutor() as pool:
-            # In chunks, so that no more than one of them is in memory.
-            for start in range(0, len(samples), CHUNK):
-                chunk = samples[start : start + CHUNK]
-                self._take(chunk, list(pool.map(self._decode, chunk)), writer)
-                progress.update(len(chunk))
-        self.digests.append(writer.hexdigest())
-        if split == "train" and writer.length:
-            self.mean, self.std = writer.statistics()
-
-    def _decode(self, sample: Sample) -> Pixels | PictureError:
-        try:
-            return fit_picture(read_picture(self.source.picture(sample)), **asdict(self.geometry))
-        except PictureError as reason:
-            return reason
-
-    def _take(self, samples: Sequence[Sample], results: Sequence[Pixels | PictureError], writer: ArrayWriter) -> None:
-        good: list[Pixels] = []
-        for sample, result in zip(samples, results, strict=True):
-            if isinstance(result, PictureError):
-                self.bad[sample.id] = str(result)
-            else:
-                self.kept.append(sample)
-                self.rows.append(writer.length + len(good))
-                good.append(result)
-        if good:
-            writer.extend(good)
-
-    def refuse_losses(self, chosen: Sequence[Sample]) -> None:
-        lost = {s.label for s in chosen} - {s.label for s in self.kept if s.split == "train"}
-        if lost:
-            raise DataError(f"no readable training picture is left of {first_few(sorted(lost))}")
-        empty = [split for split in SPLITS if split not in {s.split for s in self.kept}]
-        if empty:
-            raise DataError(f"no readable picture is left in {', '.join(empty)}")
+def _examine(builder: Builder, headers: Mapping[str, Header], classes: Sequence[str], folder: Path) -> Report:
+    kept, index = builder.kept, {name: i for i, name in enumerate(classes)}
+    subject = Subject(
+        classes=classes,
+        geometry=builder.geometry,
+        ids=[s.id for s in kept],
+        splits=[str(s.split) for s in kept],
+        labels=np.array([index[s.label] for s in kept], np.int64),
+        groups=[s.group for s in kept],
+        facts=write_facts(folder, [headers[s.id] for s in kept], builder.looks),
+        skipped=builder.bad,
+    )
+    report = examine(subject)
+    report.save(folder)
+    return report
 
 
-def _judge(bad: dict[str, str], plan: Plan, total: int, folder: Path) -> None:
-    if not bad or plan.on_bad == "skip":
+def _refuse_bad(bad: Mapping[str, str], total: int, store: Path) -> None:
+    if not bad:
         return
-    report = folder.parent / "bad_pictures.csv"
+    report = store / "bad_pictures.csv"
     with report.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("id", "reason"), *bad.items()])
     named = first_few([f"{i}: {reason}" for i, reason in bad.items()], 5)
@@ -174,25 +152,29 @@ def _refuse_too_large(number: int, geometry: Geometry, folder: Path) -> None:
 
 
 def _manifest(
-    source: Source, plan: Plan, classes: tuple[str, ...], rule: str, found: Scan, builder: _Builder
+    source: Source,
+    plan: Plan,
+    classes: tuple[str, ...],
+    rule: str,
+    headers: Mapping[str, Header],
+    builder: Builder,
+    report: Report,
 ) -> Manifest:
     splits = json.dumps(sorted((s.id, s.split) for s in builder.kept)).encode()
     labels = json.dumps([(s.id, s.label, s.split) for s in builder.kept]).encode()
     content = hashlib.sha256("".join(builder.digests).encode() + labels)
-    counts = {split: dict.fromkeys(classes, 0) for split in SPLITS}
-    for (split, label), number in Counter((s.split, s.label) for s in builder.kept).items():
-        counts[split or ""][label] = number
     return Manifest(
         source=source.name,
         classes=classes,
         attributes=source.attributes,
         geometry=builder.geometry,
-        plan=replace(plan),
+        plan=plan,
         mean=builder.mean,
         std=builder.std,
-        counts=counts,
-        modes=found.modes,
+        counts=builder.counts(classes),
+        modes=dict(Counter(header.mode for header in headers.values())),
         skipped=builder.bad,
+        check=report.summary(),
         split_by=rule,
         split_hash=hashlib.sha256(splits).hexdigest(),
         content=content.hexdigest(),

@@ -1,52 +1,77 @@
-"""A look at every picture's header before anything is decoded: sizes and modes, and the geometry they suggest."""
+"""A look at every picture's header before anything is decoded: what lies in the files, and the geometry it suggests."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from mlops_cls.data.manifest import Geometry, Plan
 from mlops_cls.data.source import Sample, Source
-from mlops_cls.pictures import GREY_MODES, PictureError, open_picture, reasons
+from mlops_cls.pictures import GREY_MODES, PictureError, PictureSource, open_picture, reasons
 
 GRID, SMALLEST, LARGEST = 32, 32, 224
+NO_FILE = "array"
 
 
 @dataclass(frozen=True, slots=True)
-class Scan:
-    """Short sides in pixels and number of pictures per Pillow mode, of the files whose header could be read."""
+class Header:
+    """A picture as it lies in the raw data: file format and mode in Pillow's words, sides in pixels, file in bytes.
 
-    short_sides: list[int]
-    modes: dict[str, int]
+    Pictures that lie in no file of their own have the format ``array`` and 0 bytes.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    bytes: int
 
 
-def scan(source: Source, samples: Sequence[Sample]) -> Scan:
-    """Read the headers; files without one are left to decoding, which names them."""
+def scan(source: Source, samples: Sequence[Sample]) -> dict[str, Header]:
+    """Return the header of each sample by id; files without one are left to decoding, which names them."""
 
-    def header(sample: Sample) -> tuple[int, str] | None:
+    def header(sample: Sample) -> Header | None:
         try:
-            with reasons(), open_picture(source.picture(sample)) as picture:
-                return min(picture.size), picture.mode
+            with reasons():
+                return _header(source.picture(sample))
         except PictureError:
             return None
 
     with ThreadPoolExecutor() as pool:
-        found = [entry for entry in pool.map(header, samples) if entry is not None]
-    return Scan([side for side, _ in found], dict(Counter(mode for _, mode in found)))
+        found = zip(samples, pool.map(header, samples), strict=True)
+        return {sample.id: entry for sample, entry in found if entry is not None}
 
 
-def resolve(plan: Plan, found: Scan) -> Geometry:
+def _header(raw: PictureSource) -> Header:
+    with open_picture(raw) as picture:
+        return Header(picture.format or NO_FILE, picture.mode, *picture.size, _size_in_bytes(raw))
+
+
+def _size_in_bytes(raw: PictureSource) -> int:
+    if isinstance(raw, bytes):
+        return len(raw)
+    return Path(raw).stat().st_size if isinstance(raw, str | Path) else 0
+
+
+def resolve(plan: Plan, headers: Mapping[str, Header]) -> Geometry:
     """Return the plan's geometry; where it leaves a choice, one that suits the pictures.
 
     Size: the median short side, rounded up to a multiple of 32 that most networks divide well, within 32..224.
     Channels: 1 if every picture is grey, else 3.
     """
-    size = plan.size or _size_near(found.short_sides)
-    grey = set(found.modes) <= GREY_MODES if plan.channels == "auto" else plan.channels == "grey"
+    size = plan.size or _size_near([min(header.width, header.height) for header in headers.values()])
     return Geometry(
-        size=size, resize=plan.resize, crop=plan.crop, interpolation=plan.interpolation, channels=1 if grey else 3
+        size=size,
+        resize=plan.resize,
+        crop=plan.crop,
+        interpolation=plan.interpolation,
+        channels=1 if _grey(plan, (header.mode for header in headers.values())) else 3,
     )
+
+
+def _grey(plan: Plan, modes: Iterable[str]) -> bool:
+    return set(modes) <= GREY_MODES if plan.channels == "auto" else plan.channels == "grey"
 
 
 def _size_near(short_sides: Sequence[int]) -> int:

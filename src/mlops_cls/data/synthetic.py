@@ -23,7 +23,7 @@ from mlops_cls.data.sources.skin_lesion import SKIN_LESION
 from mlops_cls.errors import unknown_name
 from mlops_cls.pictures import Pixels
 
-VERSION = 1  # of the pictures and layouts below; part of the file's name
+VERSION = 2  # of the pictures and layouts below; part of the file's name
 PER_CLASS = 40
 BREEDS = ("affenpinscher", "beagle", "collie", "dingo")
 EPOCH = (2020, 1, 1, 0, 0, 0)  # one time for all entries, or no two archives would be equal
@@ -86,10 +86,10 @@ def _skin_lesion(per_class: int, seed: int) -> Entries:
     for label, name in enumerate(classes):
         for i in range(per_class):
             # One to three pictures of a lesion, as in the real set.
-            lesion, view = i // 2 if i % 5 else i, i % 2
+            lesion = i // 2 if i % 5 else i
             group = (seed, label, lesion)
             image = f"ISIC_{label:02d}{i:05d}"
-            pixels = stripes(label, len(classes), (90, 120), group=group, number=view)
+            pixels = stripes(label, len(classes), (90, 120), group=group, number=i)
             yield f"images/{image}.jpg", _encoded(Image.fromarray(pixels), "JPEG")
             age, sex = 5 * (4 + (label + lesion) % 13), ("male", "female")[lesion % 2]
             rows.append((f"HAM_{label:02d}{lesion:05d}", image, name, "histo", float(age), sex, "back"))

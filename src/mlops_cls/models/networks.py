@@ -66,10 +66,12 @@ def _deepen_head(network: nn.Module, name: str, width: int) -> None:
     """Put a hidden layer of `width` units before the linear layer that timm calls the network's classifier."""
     place = getattr(network, "default_cfg", {}).get("classifier")
     last = network.get_submodule(place) if isinstance(place, str) else None
-    if not isinstance(last, nn.Linear):
+    if not (isinstance(place, str) and isinstance(last, nn.Linear)):
         raise ConfigError(f"model.head_width={width}: {name} has no single linear classifier to deepen")
     parent, _, attribute = place.rpartition(".")
-    hidden = nn.Sequential(nn.Linear(last.in_features, width), nn.ReLU(inplace=True), nn.Linear(width, last.out_features))
+    hidden = nn.Sequential(
+        nn.Linear(last.in_features, width), nn.ReLU(inplace=True), nn.Linear(width, last.out_features)
+    )
     setattr(network.get_submodule(parent), attribute, hidden)
 
 
