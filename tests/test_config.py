@@ -159,6 +159,10 @@ def test_setting_that_the_run_would_not_use_is_refused(overrides: list[str]) -> 
         (["model.name=resnet81"], ["model.name=resnet81", "resnet18"]),
         (["optim.name=adamww"], ["optim.name=adamww", "'adamw'", "list_optimizers"]),
         (["data.name=digit"], ["data.name=digit", "'digits'"]),
+        (
+            ["data.sampler=balanced", "loss.class_weights=balanced"],
+            ["data.sampler=balanced", "loss.class_weights=balanced", "twice"],
+        ),
         (["data.fold=2"], ["data.fold=2", "data.folds=5"]),
         (["data.folds=3"], ["data.folds=3", "-m data.fold=1,2,3"]),
         (["data.fold=4", "data.folds=3"], ["data.fold=4", "from 1 to data.folds=3"]),

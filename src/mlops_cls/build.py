@@ -134,6 +134,7 @@ def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDa
         batch_size=config.data.batch_size,
         workers=config.data.workers,
         seed=config.seed,
+        sampler=config.data.sampler,
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlops_cls.choices import BadPictures, Channels, Resize, SourceKind, SplitBy
+from mlops_cls.choices import BadPictures, Channels, Resize, Sampling, SourceKind, SplitBy
 from mlops_cls.rules import Problems, Section, bounded, unused
 
 FOLD_IS_TEST = "with data.folds the test split is a fold"
@@ -46,6 +46,8 @@ class DataConfig(Section):
     """What to do with unreadable files: fail and name them, or skip and count them."""
     batch_size: int = bounded(64, low=1)
     """Pictures per step and device."""
+    sampler: Sampling = Sampling.shuffle
+    """What an epoch of training draws: shuffle every picture once, balanced as many but all classes equally often."""
     workers: int | None = bounded(None, low=0)
     """Loader processes; default: none unless pictures are augmented and cores are free."""
     path_column: str | None = None

@@ -7,10 +7,12 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
+from mlops_cls.choices import Sampling
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.loader import Batch, StoreDataset, make_loader
 from mlops_cls.data.manifest import Manifest, Plan
 from mlops_cls.data.prepare import prepare
+from mlops_cls.data.sampling import Share
 from mlops_cls.data.source import Source
 from mlops_cls.data.sources.archive import ArchiveSource
 from mlops_cls.data.sources.digits import DigitsSource
@@ -22,6 +24,7 @@ from mlops_cls.data.sources.seabed import SEABED
 from mlops_cls.data.sources.skin_lesion import SKIN_LESION
 from mlops_cls.data.sources.table import TableSource
 from mlops_cls.data.store import Prepared
+from mlops_cls.errors import unknown_name
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -35,8 +38,12 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: pictures per batch.
         workers: loader processes; None: as many as help.
         seed: of batch order and augmentation.
+        sampler: shuffle for each training picture once an epoch, balanced for all classes equally often.
+
+    Under several processes each gets its own part of every split, in a training epoch as many batches as any other.
 
     Raises:
+        ConfigError: no such sampler.
         DataError: at `prepare_data`, if raw files are missing, bad, or cannot be split as planned.
     """
 
@@ -50,11 +57,14 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: int = 64,
         workers: int | None = None,
         seed: int = 0,
+        sampler: str = Sampling.shuffle,
     ) -> None:
         super().__init__()
+        if sampler not in list(Sampling):
+            raise unknown_name("data.sampler", sampler, list(Sampling))
         self.source, self.plan, self.store = source, plan or Plan(), Path(store)
         self.augment = Augment(augment) if augment else None
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.batch_size, self.workers, self.seed, self.sampler = batch_size, workers, seed, Sampling(sampler)
         self._prepared: Prepared | None = None
 
     def prepare_data(self) -> None:
@@ -77,14 +87,25 @@ class ImageDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return make_loader(
-            self.dataset("train"), batch_size=self.batch_size, shuffle=True, seed=self.seed, workers=self.workers
+            self.dataset("train"),
+            batch_size=self.batch_size,
+            shuffle=True,
+            balanced=self.sampler is Sampling.balanced,
+            seed=self.seed,
+            workers=self.workers,
+            share=Share.of_this_process(),
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return make_loader(self.dataset("val"), batch_size=self.batch_size, workers=0)
+        return self._scoring_loader("val")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return make_loader(self.dataset("test"), batch_size=self.batch_size, workers=0)
+        return self._scoring_loader("test")
+
+    def _scoring_loader(self, split: str) -> DataLoader[Batch]:
+        # Lightning has set the process group up before it asks for loaders.
+        share = Share.of_this_process()
+        return make_loader(self.dataset(split), batch_size=self.batch_size, workers=0, share=share)
 
 
 class DigitsDataModule(ImageDataModule):
