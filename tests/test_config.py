@@ -143,6 +143,7 @@ def test_experiment_file_without_its_package_line_is_told_so(tmp_path: Path) -> 
         ["optim.momentum=0.9"],
         ["optim.name=sgd", "optim.betas=[0.9,0.99]"],
         ["model.pretrained=true", "model.freeze=true", "model.unfreeze_epoch=99"],
+        ["data.fold=1", "data.folds=5", "data.test_fraction=0.3"],
     ],
     ids=lambda overrides: overrides[-1],
 )
@@ -158,6 +159,15 @@ def test_setting_that_the_run_would_not_use_is_refused(overrides: list[str]) -> 
         (["model.name=resnet81"], ["model.name=resnet81", "resnet18"]),
         (["optim.name=adamww"], ["optim.name=adamww", "'adamw'", "list_optimizers"]),
         (["data.name=digit"], ["data.name=digit", "'digits'"]),
+        (
+            ["data.sampler=balanced", "loss.class_weights=balanced"],
+            ["data.sampler=balanced", "loss.class_weights=balanced", "twice"],
+        ),
+        (["data.fold=2"], ["data.fold=2", "data.folds=5"]),
+        (["data.folds=3"], ["data.folds=3", "-m data.fold=1,2,3"]),
+        (["data.fold=4", "data.folds=3"], ["data.fold=4", "from 1 to data.folds=3"]),
+        (["data.fold=1", "data.folds=1"], ["data.folds=1", "at least 2"]),
+        (["data.fold=1", "data.folds=3", "data.split=shipped"], ["data.split=shipped", "data.split=stratified"]),
         (["augment.transforms=[{name: HorizontalFlop}]"], ["HorizontalFlop", "'HorizontalFlip'"]),
         (["augment.transforms=[{name: HorizontalFlip, prob: 1}]"], ["HorizontalFlip has no prob", "p"]),
         (["trainer.callbacks=[{_target_: pytorch_lightning.callbacks.Tmer}]"], ["pytorch_lightning.callbacks.Tmer"]),

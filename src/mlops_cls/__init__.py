@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from mlops_cls.data.manifest import Plan
     from mlops_cls.errors import ArtifactError, ConfigError, DataError, MlopsError
+    from mlops_cls.folds import CrossValidation, cross_validate
     from mlops_cls.models.classifier import ImageClassifier
     from mlops_cls.predictor import Prediction, Predictor
     from mlops_cls.run import Run
@@ -40,6 +41,7 @@ __all__ = [
     "ArtifactError",
     "Config",
     "ConfigError",
+    "CrossValidation",
     "DataError",
     "DigitsDataModule",
     "DogBreedDataModule",
@@ -58,6 +60,7 @@ __all__ = [
     "SeabedDataModule",
     "SkinLesionDataModule",
     "TableDataModule",
+    "cross_validate",
     "fit",
     "load_config",
     "make_card",
@@ -81,6 +84,7 @@ _HOMES = {
     ),
     "data.manifest": ("Plan",),
     "errors": ("ArtifactError", "ConfigError", "DataError", "MlopsError"),
+    "folds": ("CrossValidation", "cross_validate"),
     "models.classifier": ("ImageClassifier",),
     "predictor": ("Prediction", "Predictor"),
     "run": ("Run",),

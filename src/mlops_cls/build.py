@@ -116,6 +116,8 @@ def make_plan(data: DataConfig, wanted: Preprocess | None) -> Plan:
         subsample=data.subsample,
         seed=data.seed,
         on_bad=data.on_bad.value,
+        fold=data.fold,
+        folds=data.folds,
     )
     if wanted is None:
         return plan
@@ -133,6 +135,7 @@ def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDa
         batch_size=config.data.batch_size,
         workers=config.data.workers,
         seed=config.seed,
+        sampler=config.data.sampler,
     )
 
 

@@ -19,6 +19,13 @@ class SplitBy(StrEnum):
     shipped = "shipped"
 
 
+class Sampling(StrEnum):
+    """Which training pictures an epoch draws."""
+
+    shuffle = "shuffle"
+    balanced = "balanced"
+
+
 class Resize(StrEnum):
     """How a picture becomes a square."""
 

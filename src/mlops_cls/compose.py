@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -26,6 +26,7 @@ from mlops_cls.errors import ConfigError, MlopsError
 from mlops_cls.explain import explain
 
 HYDRA_VERSION = "1.3"
+Result = TypeVar("Result")
 
 
 def config_folder() -> Path:
@@ -77,21 +78,30 @@ def change_data(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
         return _to_config(merged)
 
 
-def run_with_config(task: Callable[[Config], object], program: str, arguments: list[str], *, usage: str) -> None:
+def run_with_config(
+    task: Callable[[Config], Result],
+    program: str,
+    arguments: list[str],
+    *,
+    usage: str,
+    at_end: Callable[[list[Result]], object] | None = None,
+) -> None:
     """Run `task` with the config that the command line asks for; with `-m`, once per combination.
 
+    `at_end` is given what the tasks returned, of those that did not fail; then the first failure is raised.
     `--help` prints `usage`, the config groups and every setting.
     """
     if {"-h", "--help"} & set(arguments):
         print(_help(usage))
         return
 
+    results: list[Result] = []
     failures: list[MlopsError] = []
 
     def with_config(composed: DictConfig) -> None:
         # Raised after Hydra is done: it would add lines of its own, and give up the other runs of a multirun.
         try:
-            task(_to_config(composed))
+            results.append(task(_to_config(composed)))
         except MlopsError as error:
             failures.append(error)
 
@@ -99,6 +109,8 @@ def run_with_config(task: Callable[[Config], object], program: str, arguments: l
     main = hydra.main(version_base=HYDRA_VERSION, config_path=str(config_folder()), config_name="train")
     with _command_line(program, arguments), _retold():
         main(with_config)()
+    if at_end is not None:
+        at_end(results)
     if failures:
         raise failures[0]
 

@@ -15,7 +15,7 @@ from mlops_cls.evaluation.outputs import Outputs, collect, write_per_class, writ
 from mlops_cls.evaluation.plots import draw_confusion, draw_curves
 from mlops_cls.models.classifier import CARD_KEY, ImageClassifier
 from mlops_cls.models.weights import read_checkpoint
-from mlops_cls.run import BEST, CARD, METRICS, Run
+from mlops_cls.run import BEST, CARD, METRICS, PREDICTIONS, Run
 from mlops_cls.runtime import Runtime
 from mlops_cls.tracking import Tracker
 
@@ -61,7 +61,7 @@ def _write(run: Run, test: Outputs) -> None:
     (run.folder / METRICS).write_text(json.dumps(run.metrics, indent=2) + "\n")
     run.card.save(run.folder / CARD)
     write_per_class(run.folder / "per_class.csv", test, run.card.classes)
-    write_predictions(run.folder / "predictions.csv", test, run.card.classes)
+    write_predictions(run.folder / PREDICTIONS, test, run.card.classes)
     _replace_card(run.checkpoint, run.card)
 
 

@@ -30,7 +30,7 @@ class ArtifactError(MlopsError, ValueError):
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest allowed names, or an empty string."""
-    close = get_close_matches(given, list(allowed), n=3, cutoff=0.6)
+    close = get_close_matches(given, [*map(str, allowed)], n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from mlops_cls.errors import ArtifactError
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 CARD, CONFIG, METRICS, TABLE, LOG = "card.json", "config.yaml", "metrics.json", "metrics.csv", "train.log"
+PREDICTIONS = "predictions.csv"
 LATEST = "latest"
 
 log = logging.getLogger(__name__)
@@ -68,18 +71,34 @@ def new_run_folder(config: RunConfig) -> Path:
         ArtifactError: the folder cannot be written.
     """
     parent = Path(config.folder)
-    stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{config.name}"
-    try:
+    with _writable(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        folder = _make_unique(parent, stem)
+        folder = _make_unique(parent, config.name)
         (folder / "checkpoints").mkdir()
         _point_latest(parent, folder)
-    except OSError as error:
-        raise ArtifactError(f"{parent} cannot be written ({error.strerror}): set run.folder=FOLDER") from error
     return folder
 
 
-def _make_unique(parent: Path, stem: str) -> Path:
+def new_folds_folder(parent: Path, name: str) -> Path:
+    """Make ``<parent>/<time>_<name>_folds`` beside the runs of the folds; `latest` stays on a run.
+
+    Raises:
+        ArtifactError: the folder cannot be written.
+    """
+    with _writable(parent):
+        return _make_unique(parent, f"{name}_folds")
+
+
+@contextmanager
+def _writable(parent: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(f"{parent} cannot be written ({error.strerror}): set run.folder=FOLDER") from error
+
+
+def _make_unique(parent: Path, name: str) -> Path:
+    stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}"
     for number in range(1, 1000):
         folder = parent / (stem if number == 1 else f"{stem}-{number}")
         try:

@@ -6,15 +6,17 @@ USAGE = """Train, select, test and keep an image classifier.
 
   python -m mlops_cls.train experiment=quickstart
   python -m mlops_cls.train experiment=resnet18 data=folder data.root=my_pictures optim.lr=3e-4
-  python -m mlops_cls.train -m experiment=quickstart optim.lr=1e-3,3e-3"""
+  python -m mlops_cls.train -m experiment=quickstart optim.lr=1e-3,3e-3
+  python -m mlops_cls.train -m experiment=quickstart data.folds=5 data.fold=1,2,3,4,5"""
 
 
 def main(arguments: list[str]) -> None:
-    """Compose the config that the command line asks for, and fit it."""
+    """Compose the config that the command line asks for, and fit it; several folds are summed up at the end."""
     from mlops_cls.compose import run_with_config
+    from mlops_cls.folds import conclude_folds
     from mlops_cls.training import fit
 
-    run_with_config(fit, "mlops_cls.train", arguments, usage=USAGE)
+    run_with_config(fit, "mlops_cls.train", arguments, usage=USAGE, at_end=conclude_folds)
 
 
 if __name__ == "__main__":

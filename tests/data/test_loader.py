@@ -11,8 +11,9 @@ from torch import Tensor
 
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import FolderDataModule
-from mlops_cls.data.loader import Batch, Draw, EpochSampler, StoreDataset, make_loader
+from mlops_cls.data.loader import Batch, StoreDataset, make_loader
 from mlops_cls.data.manifest import Plan
+from mlops_cls.data.sampling import Draw, EpochSampler
 from mlops_cls.data.store import Prepared
 
 NOISE = ({"name": "GaussNoise", "p": 1.0}, {"name": "HorizontalFlip", "p": 0.5})
@@ -25,7 +26,7 @@ def augment() -> Augment:
 
 
 def epoch_of(loader: torch.utils.data.DataLoader[Batch], epoch: int = 0) -> list[Batch]:
-    loader.batch_sampler.sampler.set_epoch(epoch)  # as Lightning does
+    loader.sampler.set_epoch(epoch)  # as Lightning does
     return list(loader)
 
 
@@ -155,13 +156,13 @@ def test_a_sampler_that_does_not_shuffle_leaves_store_order() -> None:
 
 def test_every_worker_gets_a_copy_of_the_pictures(digits: Prepared, augment: Augment) -> None:
     dataset = StoreDataset(digits, "train", augment)
-    before = dataset.__getitems__([Draw(5, 1), Draw(0, 2)])
+    before = dataset[[Draw(5, 1), Draw(0, 2)]]
     assert isinstance(digits.images("train"), np.memmap)
     pickled = pickle.dumps(dataset)
     # Besides labels and the sample table's ids, which are what is left.
     assert b"".join(picture.tobytes() for picture in digits.images("train")[:20]) not in pickled
     copy = pickle.loads(pickled)
-    assert same([copy.__getitems__([Draw(5, 1), Draw(0, 2)])], [before])
+    assert same([copy[[Draw(5, 1), Draw(0, 2)]]], [before])
 
 
 def test_pickling_a_dataset_grows_with_its_pictures(tmp_path: Path, make_pictures: MakePictures) -> None:

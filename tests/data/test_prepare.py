@@ -103,9 +103,12 @@ def test_another_plan_shares_a_store(tmp_path: Path, root: Path, field: str) -> 
         "test_fraction": 0.2,
         "subsample": 0.9,
         "seed": 1,
+        "fold": 2,
+        "folds": 4,
     }
-    plan = replace(Plan(), **{field: other[field]})
-    folders = {prepare(FolderSource(root), p, tmp_path / "store").folder for p in (Plan(), plan)}
+    usual = Plan(fold=1, folds=3) if field in ("fold", "folds") else Plan()
+    plan = replace(usual, **{field: other[field]})
+    folders = {prepare(FolderSource(root), p, tmp_path / "store").folder for p in (usual, plan)}
     assert len(folders) == 2
     assert prepare(FolderSource(root), plan, tmp_path / "store").manifest.plan == plan
 

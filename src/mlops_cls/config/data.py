@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
-from mlops_cls.choices import BadPictures, Channels, CheckPolicy, Resize, SourceKind, SplitBy
+from mlops_cls.choices import BadPictures, Channels, CheckPolicy, Resize, Sampling, SourceKind, SplitBy
 from mlops_cls.rules import Problems, Section, bounded, unused
+
+FOLD_IS_TEST = "with data.folds the test split is a fold"
+EITHER = "choose data.split=stratified or group, or leave data.fold and data.folds out"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -27,9 +30,14 @@ class DataConfig(Section):
     split: SplitBy = SplitBy.auto
     """How train, val and test are made; auto: as shipped, else by group where there are groups, else stratified."""
     val_fraction: float | None = bounded(None, above=0, below=1)
-    """Share of the pictures that go to val, where the data set ships without one (default 0.15)."""
+    """Share of the pictures that go to val, where the data set ships without one (default 0.15); with folds, of those
+    that the test fold leaves."""
     test_fraction: float | None = bounded(None, above=0, below=1)
     """Share of the pictures that go to test, where the data set ships without one (default 0.15)."""
+    fold: int | None = None
+    """Cross-validation: which of the folds is the test split, from 1; all of them: -m data.fold=1,2,3,4,5."""
+    folds: int | None = None
+    """Cross-validation: number of parts, at least 2, of which each picture is in one."""
     subsample: float = bounded(1.0, above=0, high=1)
     """Share of all pictures to use, drawn per class before the split."""
     seed: int = 0
@@ -40,6 +48,8 @@ class DataConfig(Section):
     """fail: refuse data whose splits leak, warn of other faults. warn: only warn. off: say nothing."""
     batch_size: int = bounded(64, low=1)
     """Pictures per step and device."""
+    sampler: Sampling = Sampling.shuffle
+    """What an epoch of training draws: shuffle every picture once, balanced as many but all classes equally often."""
     workers: int | None = bounded(None, low=0)
     """Loader processes; default: none unless pictures are augmented and cores are free."""
     path_column: str | None = None
@@ -63,6 +73,27 @@ class DataConfig(Section):
                 yield f"data.source=synthetic would not be used: data={self.name} has no layout of its own to rehearse"
         if self.name in ("folder", "table") and self.root is None:
             yield f"data={self.name} needs data.root=PATH"
+        yield from self._split_problems()
+
+    def _split_problems(self) -> Problems:
         if (self.val_fraction or 0) + (self.test_fraction or 0) >= 1:
             fractions = f"data.val_fraction={self.val_fraction}, data.test_fraction={self.test_fraction}"
             yield f"{fractions}: nothing would be left to train on"
+        yield from fold_problems(self.fold, self.folds)
+        if self.folds is not None:
+            yield from unused(self, "data", "test_fraction", f"{FOLD_IS_TEST}; say data.test_fraction=null")
+        if self.folds is not None and self.split is SplitBy.shipped:
+            yield f"data.split=shipped keeps the test split whole and data.folds={self.folds} divides it: {EITHER}"
+
+
+def fold_problems(fold: int | None, folds: int | None) -> Problems:
+    """Say what is wrong with a fold for the test split and a number of folds, if anything is."""
+    if folds is not None and folds < 2:
+        yield f"data.folds={folds} is impossible: it must be at least 2"
+    elif fold is not None and folds is None:
+        yield f"data.fold={fold} needs the number of folds, such as data.folds=5"
+    elif folds is not None and fold is None:
+        every = ",".join(map(str, range(1, folds + 1))) if folds <= 10 else f"range(1,{folds + 1})"
+        yield f"data.folds={folds} needs the fold to test on, such as data.fold=1; all of them: -m data.fold={every}"
+    elif fold is not None and folds is not None and not 1 <= fold <= folds:
+        yield f"data.fold={fold} is impossible: it must be from 1 to data.folds={folds}"

@@ -1,18 +1,20 @@
 """LightningDataModules over the prepared store, usable alone in plain Lightning."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
-from mlops_cls.choices import CheckPolicy
+from mlops_cls.choices import CheckPolicy, Sampling
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.doctor.policy import judge
 from mlops_cls.data.loader import Batch, StoreDataset, make_loader
 from mlops_cls.data.manifest import Manifest, Plan
 from mlops_cls.data.prepare import prepare
+from mlops_cls.data.sampling import Share
 from mlops_cls.data.source import Source
 from mlops_cls.data.sources.archive import ArchiveSource
 from mlops_cls.data.sources.digits import DigitsSource
@@ -24,6 +26,9 @@ from mlops_cls.data.sources.seabed import SEABED
 from mlops_cls.data.sources.skin_lesion import SKIN_LESION
 from mlops_cls.data.sources.table import TableSource
 from mlops_cls.data.store import Prepared
+from mlops_cls.errors import unknown_name
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -38,8 +43,12 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: pictures per batch.
         workers: loader processes; None: as many as help.
         seed: of batch order and augmentation.
+        sampler: shuffle for each training picture once an epoch, balanced for all classes equally often.
+
+    Under several processes each gets its own part of every split, in a training epoch as many batches as any other.
 
     Raises:
+        ConfigError: no such sampler or policy.
         DataError: at `prepare_data`, if raw files are missing, bad, cannot be split as planned, or leak.
     """
 
@@ -49,17 +58,19 @@ class ImageDataModule(pl.LightningDataModule):
         *,
         plan: Plan | None = None,
         store: str | Path = "prepared",
-        check: CheckPolicy | str = CheckPolicy.fail,
+        check: str = CheckPolicy.fail,
         augment: Sequence[Mapping[str, Any]] = (),
         batch_size: int = 64,
         workers: int | None = None,
         seed: int = 0,
+        sampler: str = Sampling.shuffle,
     ) -> None:
         super().__init__()
         self.source, self.plan, self.store = source, plan or Plan(), Path(store)
-        self.check = CheckPolicy(check)
+        self.check = _chosen("check", check, CheckPolicy)
         self.augment = Augment(augment) if augment else None
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.sampler = _chosen("sampler", sampler, Sampling)
         self._prepared: Prepared | None = None
 
     def prepare_data(self) -> None:
@@ -84,14 +95,31 @@ class ImageDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return make_loader(
-            self.dataset("train"), batch_size=self.batch_size, shuffle=True, seed=self.seed, workers=self.workers
+            self.dataset("train"),
+            batch_size=self.batch_size,
+            shuffle=True,
+            balanced=self.sampler is Sampling.balanced,
+            seed=self.seed,
+            workers=self.workers,
+            share=Share.of_this_process(),
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return make_loader(self.dataset("val"), batch_size=self.batch_size, workers=0)
+        return self._scoring_loader("val")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return make_loader(self.dataset("test"), batch_size=self.batch_size, workers=0)
+        return self._scoring_loader("test")
+
+    def _scoring_loader(self, split: str) -> DataLoader[Batch]:
+        # Lightning has set the process group up before it asks for loaders.
+        share = Share.of_this_process()
+        return make_loader(self.dataset(split), batch_size=self.batch_size, workers=0, share=share)
+
+
+def _chosen(key: str, given: str, kind: type[Choice]) -> Choice:
+    if given not in list(kind):
+        raise unknown_name(f"data.{key}", given, list(kind))
+    return kind(given)
 
 
 class DigitsDataModule(ImageDataModule):

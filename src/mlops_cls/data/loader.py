@@ -1,27 +1,21 @@
 """From the store to batches: uint8[B,C,H,W] pictures and int64[B] labels, never normalised here."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from mlops_cls.data.sampling import Draw, EpochBatches, EpochSampler, Share
 from mlops_cls.data.store import Prepared
 from mlops_cls.pictures import Pixels
 
 Batch = tuple[Tensor, Tensor]
 Transform = Callable[[Pixels, int], Pixels]
 MOST_WORKERS = 8
-
-
-class Draw(NamedTuple):
-    """One picture to load, and the seed of its augmentation."""
-
-    row: int
-    seed: int
 
 
 class StoreDataset(Dataset[Batch]):
@@ -38,12 +32,17 @@ class StoreDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, row: int) -> Batch:
-        images, labels = self.__getitems__([Draw(row, 0)])
-        return images[0], labels[0]
+    def __getitem__(self, which: int | Sequence[Draw]) -> Batch:
+        """Return one picture, uint8[C,H,W], and its label; or a batch, as they lie in the store: channels last.
 
-    def __getitems__(self, draws: Sequence[Draw]) -> Batch:
-        """Return a batch; its pictures are uint8[B,C,H,W] in channels-last memory order, as they lie in the store."""
+        A batch is uint8[B,C,H,W] and int64[B].
+        """
+        if isinstance(which, int):
+            images, labels = self._batch([Draw(which, 0)])
+            return images[0], labels[0]
+        return self._batch(which)
+
+    def _batch(self, draws: Sequence[Draw]) -> Batch:
         rows = [draw.row for draw in draws]
         images = self.images[rows]
         if self.transform is not None:
@@ -61,42 +60,28 @@ class StoreDataset(Dataset[Batch]):
         return self.__dict__ | {"_images": None}
 
 
-class EpochSampler(Sampler[Draw]):
-    """Every row once per epoch, in an order and with augmentation seeds that depend on `seed` and the epoch alone.
-
-    Lightning calls `set_epoch` before each epoch. With ``shuffle=False`` rows come in store order.
-    """
-
-    def __init__(self, length: int, *, shuffle: bool, seed: int = 0) -> None:
-        self.length, self.shuffle, self.seed = length, shuffle, seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Draw]:
-        generator = np.random.default_rng([self.seed, self.epoch])
-        order = generator.permutation(self.length) if self.shuffle else np.arange(self.length)
-        seeds = generator.integers(2**32, size=self.length)
-        yield from map(Draw, order.tolist(), seeds.tolist())
-
-
 def make_loader(
-    dataset: StoreDataset, *, batch_size: int, shuffle: bool = False, seed: int = 0, workers: int | None = None
+    dataset: StoreDataset,
+    *,
+    batch_size: int,
+    shuffle: bool = False,
+    balanced: bool = False,
+    seed: int = 0,
+    workers: int | None = None,
+    share: Share | None = None,
 ) -> DataLoader[Batch]:
-    """Return a loader over `dataset`.
+    """Return a loader over one process's share of `dataset`; by default there is only one process.
 
-    Shuffled (training) batches are all full, unless there is only one; pictures left over come in another epoch.
+    Shuffled (training) batches are all full, unless there is only one; pictures left over come in another epoch. With
+    `balanced` too, an epoch draws all classes equally often.
     """
-    sampler = EpochSampler(len(dataset), shuffle=shuffle, seed=seed)
-    drop_last = shuffle and len(dataset) >= batch_size
+    labels = dataset.labels.numpy() if balanced else None
+    sampler = EpochSampler(len(dataset), shuffle=shuffle, balanced=labels, seed=seed, share=share)
     processes = _default_workers(dataset) if workers is None else workers
     return DataLoader(
         dataset,
-        batch_sampler=BatchSampler(sampler, batch_size, drop_last=drop_last),  # type: ignore[arg-type]
+        sampler=EpochBatches(sampler, batch_size),
+        batch_size=None,  # The sampler makes the batches.
         collate_fn=_as_it_is,
         num_workers=processes,
         persistent_workers=processes > 0,

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from mlops_cls.errors import DataError
+from mlops_cls.config.data import fold_problems
+from mlops_cls.errors import ConfigError, DataError
 
 FILE = "manifest.json"
 FORMAT = 2
@@ -29,8 +30,11 @@ def readable(folder: Path) -> Iterator[None]:
 class Plan:
     """What is asked of preparation; together with the raw files it decides every byte of the store.
 
-    None and auto are resolved from the data. Fractions are of all pictures, except that where a data set ships a test
-    split, `val_fraction` is of its training pictures.
+    None and auto are resolved from the data. Fractions are of all pictures, except that where the test split is shipped
+    or is part number `fold` of `folds`, `val_fraction` is of the other pictures.
+
+    Raises:
+        ConfigError: only one of `fold` and `folds` is given, or there is no such fold.
     """
 
     size: int | None = None
@@ -44,6 +48,12 @@ class Plan:
     subsample: float = 1.0
     seed: int = 0
     on_bad: str = "fail"
+    fold: int | None = None
+    folds: int | None = None
+
+    def __post_init__(self) -> None:
+        for problem in fold_problems(self.fold, self.folds):
+            raise ConfigError(problem)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

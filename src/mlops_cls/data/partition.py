@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mlops_cls.config.data import EITHER, FOLD_IS_TEST
 from mlops_cls.data.manifest import Plan
 from mlops_cls.data.source import Sample
-from mlops_cls.data.split import SPLITS, split_grouped, split_stratified, subsample
+from mlops_cls.data.split import SPLITS, hash_seed, split_grouped, split_stratified, subsample
 from mlops_cls.errors import ConfigError, DataError, first_few
 
 DEFAULT_FRACTION = 0.15
@@ -18,19 +19,20 @@ def partition(samples: Sequence[Sample], plan: Plan) -> tuple[list[Sample], str]
     Raises:
         DataError: too few pictures of a class, a class that train lacks, or a group in two shipped splits.
         ConfigError: the plan asks for a rule the data cannot serve, for a fraction that would not be used,
-            or for fractions that leave nothing to train on.
+            for fractions that leave nothing to train on, or for folds of a test split that is shipped.
     """
     rule = _rule(samples, plan)
     shares = _shares(samples, plan, rule)
     chosen = _subsample(samples, plan, rule, shares)
-    by_rule = {"shipped": _as_shipped, "group": _grouped, "stratified": _stratified}
-    divided = by_rule[rule](chosen, shares, plan.seed)
+    divided = _folded(chosen, shares, plan, rule) if plan.folds else _BY_RULE[rule](chosen, shares, plan.seed)
     _refuse_untrained_classes(divided)
     return divided, rule
 
 
 def _rule(samples: Sequence[Sample], plan: Plan) -> str:
     shipped, grouped = any(s.split for s in samples), any(s.group is not None for s in samples)
+    if plan.folds and shipped and plan.split in ("auto", "shipped"):
+        raise ConfigError(f"this data set ships its own splits and data.folds={plan.folds} would tear them: {EITHER}")
     if plan.split == "auto":
         return "shipped" if shipped else "group" if grouped else "stratified"
     if plan.split == "shipped" and not shipped:
@@ -42,6 +44,8 @@ def _rule(samples: Sequence[Sample], plan: Plan) -> str:
 
 def _shares(samples: Sequence[Sample], plan: Plan, rule: str) -> dict[str, float]:
     """Return the splits to make and their shares of what is divided; nothing where all three are shipped."""
+    if plan.folds:
+        return _shares_beside_a_fold(plan)
     shipped = {s.split for s in samples} if rule == "shipped" else set()
     for split, fraction in (("val", plan.val_fraction), ("test", plan.test_fraction)):
         if split in shipped and fraction is not None:
@@ -56,17 +60,41 @@ def _shares(samples: Sequence[Sample], plan: Plan, rule: str) -> dict[str, float
     return {split: share for split, share in zip(SPLITS, (1 - val - test, val, test), strict=True) if share}
 
 
+def _shares_beside_a_fold(plan: Plan) -> dict[str, float]:
+    if plan.test_fraction is not None:
+        raise ConfigError(f"data.test_fraction={plan.test_fraction} would not be used: {FOLD_IS_TEST}")
+    val = plan.val_fraction or DEFAULT_FRACTION
+    return {"train": 1 - val, "val": val}
+
+
 def _subsample(samples: Sequence[Sample], plan: Plan, rule: str, shares: dict[str, float]) -> list[Sample]:
     if plan.subsample == 1:
         return list(samples)
     # What ships as train is divided by `shares`; what ships as val or test stays whole and needs one picture a class.
     strata = [(s.split if rule == "shipped" else None, s.label) for s in samples]
     sizes = Counter(strata)
-    least = {key: min(sizes[key], len(shares) if key[0] in (None, "train") else 1) for key in sizes}
+    parts = len(shares) if plan.folds is None else _least_for_folds(plan.folds)
+    least = {key: min(sizes[key], parts if key[0] in (None, "train") else 1) for key in sizes}
     groups = [s.group for s in samples]
     ids = [s.id for s in samples]
     kept = subsample(ids, strata, groups, fraction=plan.subsample, least=least, seed=plan.seed)
     return [samples[i] for i in kept]
+
+
+def _least_for_folds(folds: int) -> int:
+    """Return how many pictures of a class are enough for one in each fold, and for train and val beside any fold."""
+    return 4 if folds == 2 else folds
+
+
+def _folded(samples: Sequence[Sample], shares: dict[str, float], plan: Plan, rule: str) -> list[Sample]:
+    """Deal the samples into equal folds, take one as test and divide the others; see Stone 1974, JRSS B 36(2)."""
+    assert plan.folds is not None
+    divide, test = _BY_RULE[rule], f"fold {plan.fold}"
+    dealt = divide(samples, {f"fold {number + 1}": 1 / plan.folds for number in range(plan.folds)}, plan.seed)
+    rest = [s for s in dealt if s.split != test]
+    # With the same seed, the pictures that come last in the order would be val beside nearly every fold.
+    divided = divide(rest, shares, hash_seed(plan.seed, test))
+    return [*divided, *(replace(s, split="test") for s in dealt if s.split == test)]
 
 
 def _stratified(samples: Sequence[Sample], shares: dict[str, float], seed: int) -> list[Sample]:
@@ -92,6 +120,9 @@ def _as_shipped(samples: Sequence[Sample], shares: dict[str, float], seed: int) 
     rest = [s for s in samples if s.split != "train"]
     divide = _grouped if any(s.group is not None for s in train) else _stratified
     return [*divide(train, shares, seed), *rest]
+
+
+_BY_RULE = {"shipped": _as_shipped, "group": _grouped, "stratified": _stratified}
 
 
 def _refuse_leaks(samples: Sequence[Sample]) -> None:

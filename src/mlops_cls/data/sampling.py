@@ -1,0 +1,127 @@
+"""The order of an epoch: which pictures, in which batches, and which of them are this process's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import distributed
+from torch.utils.data import DistributedSampler, Sampler
+
+from mlops_cls.errors import DataError
+
+Rows = NDArray[np.int64]
+
+
+class Draw(NamedTuple):
+    """One picture to load, and the seed of its augmentation."""
+
+    row: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which of several processes this is; together they go through an epoch once."""
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def of_this_process(cls) -> Self:
+        """Return what torch.distributed says; alone, unless a process group has been set up before."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return cls()
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+
+class EpochSampler(Sampler[Draw]):
+    """This process's draws of an epoch: an order and augmentation seeds that depend on `seed` and the epoch alone.
+
+    Args:
+        length: number of rows.
+        shuffle: rows in a fresh order each epoch, and as many draws for each process, so that none waits; what is left
+            over comes in another epoch. Without it, every row once in store order.
+        balanced: class of each row, int64[length], to draw by `balanced_order` and not each row once.
+        seed: of order and augmentation.
+        share: the processes' parts are disjoint and interleaved: row 0 to process 0, row 1 to process 1.
+
+    Raises:
+        DataError: fewer rows than processes.
+    """
+
+    def __init__(
+        self, length: int, *, shuffle: bool, balanced: Rows | None = None, seed: int = 0, share: Share | None = None
+    ) -> None:
+        self.length, self.shuffle, self.balanced, self.seed = length, shuffle, balanced, seed
+        self.share = share or Share()
+        self.epoch = 0
+        if length < self.share.world:
+            raise DataError(
+                f"{length} pictures of a split cannot be shared by {self.share.world} processes: "
+                "add pictures, or give the Trainer fewer devices"
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning does so before each."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        rest = self.length - self.share.rank
+        return self.length // self.share.world if self.shuffle else ceil(rest / self.share.world)
+
+    def __iter__(self) -> Iterator[Draw]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = self._order(generator)
+        seeds = generator.integers(2**32, size=self.length)
+        mine = slice(self.share.rank, self.share.rank + len(self) * self.share.world, self.share.world)
+        yield from map(Draw, order[mine].tolist(), seeds[mine].tolist())
+
+    def _order(self, generator: np.random.Generator) -> Rows:
+        if not self.shuffle:
+            return np.arange(self.length)
+        return generator.permutation(self.length) if self.balanced is None else balanced_order(self.balanced, generator)
+
+
+def balanced_order(labels: Rows, generator: np.random.Generator) -> Rows:
+    """Return as many rows as there are labels, int64[N], each class equally often up to one, mixed at random.
+
+    A class's rows come in a fresh permutation that is used up before any of them repeats: rows of a rare class repeat,
+    equally often up to one, and of a frequent class another part is left out each time.
+    """
+    classes = np.unique(labels)
+    turns = generator.permutation(np.resize(generator.permutation(classes), len(labels)))
+    order = np.empty(len(labels), np.int64)
+    for label in classes:
+        places, rows = np.flatnonzero(turns == label), np.flatnonzero(labels == label)
+        rounds = [generator.permutation(rows) for _ in range(ceil(len(places) / len(rows)))]
+        order[places] = np.concatenate(rounds)[: len(places)]
+    return order
+
+
+class EpochBatches(DistributedSampler[list[Draw]]):
+    """A sampler's draws in batches.
+
+    Shuffled (training) batches are all full, unless there is only one, and each process has as many. It is a
+    DistributedSampler by type, so that Lightning puts none of its own in its place: that would go through the data in
+    an order of its own, and repeat pictures in val and test.
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int) -> None:
+        self.sampler, self.batch_size = sampler, batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        if self.sampler.shuffle:
+            return max(len(self.sampler) // self.batch_size, 1)
+        return ceil(len(self.sampler) / self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        draws = iter(self.sampler)
+        for _ in range(len(self)):
+            yield list(islice(draws, self.batch_size))
