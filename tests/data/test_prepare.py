@@ -304,3 +304,58 @@ def test_a_killed_run_leaves_a_store_that_looks_whole(tmp_path: Path, root: Path
     assert sorted(path.name for path in store.iterdir()) == [f".{prepared.folder.name}.lock", prepared.folder.name]
     undisturbed = prepare(FolderSource(root), Plan(), tmp_path / "other")
     assert dict(hashes(prepared.folder)) == dict(hashes(undisturbed.folder))
+
+
+# Prepares argv[1] in argv[2] again and again, each time killed at the next event that touches the store, until one
+# attempt lives; prints how many were killed, and every complete store that differs from the one in argv[3].
+KILLED = """
+import hashlib, os, shutil, signal, sys
+from pathlib import Path
+from mlops_cls.data.manifest import Plan
+from mlops_cls.data.prepare import prepare
+from mlops_cls.data.sources.folder import FolderSource
+
+root, store, undisturbed = map(Path, sys.argv[1:])
+EVENTS = {"open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "shutil.rmtree", "os.scandir"}
+
+def content(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+def prepare_until(number):
+    left = number
+
+    def hook(event, arguments):
+        nonlocal left
+        if event in EVENTS and str(store) in repr(arguments):
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    prepare(FolderSource(root), Plan(), store)
+    os._exit(0)
+
+expected = content(prepare(FolderSource(root), Plan(), undisturbed).folder)
+for number in range(1, 1000):
+    process = os.fork()
+    if process == 0:
+        prepare_until(number)
+    status = os.waitpid(process, 0)[1]
+    for folder in (path for path in store.glob("*") if not path.name.startswith(".")):
+        if content(folder) != expected:
+            print("torn", folder.name, number)
+        shutil.rmtree(folder)
+    if os.WIFEXITED(status):
+        print("exit", os.WEXITSTATUS(status), "after", number)
+        break
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_run_killed_at_any_moment_leaves_half_a_store(tmp_path: Path, root: Path, start_python: StartPython) -> None:
+    output, error = start_python(KILLED, root, tmp_path / "store", tmp_path / "undisturbed").communicate()
+    assert error == ""
+    verdict = output.split()
+    assert verdict[:3] == ["exit", "0", "after"], output
+    assert int(verdict[3]) > 15  # else hardly a moment was tried
+    assert sorted(path.name for path in (tmp_path / "store").iterdir() if not path.name.endswith(".lock")) == []
