@@ -13,6 +13,7 @@ from torch import Tensor
 from mlops_cls.card import Architecture, ModelCard, Preprocess
 from mlops_cls.choices import SourceKind
 from mlops_cls.config import Config, DataConfig, ModelConfig
+from mlops_cls.data import dvc
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.manifest import Manifest, Plan
@@ -53,7 +54,7 @@ def check(config: Config) -> None:
 
 def _table(data: DataConfig) -> Source:
     columns = {"path_column": data.path_column or "path", "label_column": data.label_column or "label"}
-    return TableSource(data.root or "", split_column=data.split_column, group_column=data.group_column, **columns)
+    return TableSource(_raw(data), split_column=data.split_column, group_column=data.group_column, **columns)
 
 
 def _archive(data_set: DataSet) -> Callable[[DataConfig], Source]:
@@ -61,9 +62,13 @@ def _archive(data_set: DataSet) -> Callable[[DataConfig], Source]:
 
 
 def _raw(data: DataConfig) -> Path:
-    """Return where a published data set's raw files lie; a synthetic archive is written first if it is not there."""
-    if data.source is SourceKind.local:
-        return Path(data.root or f"data/{data.name}")
+    """Return where the raw files lie, after bringing them there if the config says from where."""
+    root = Path(data.root or f"data/{data.name}")
+    if data.source is SourceKind.dvc:
+        # A table is of no use without the pictures beside it.
+        dvc.pull(root.parent if data.name == "table" else root)
+    if data.source is not SourceKind.synthetic:
+        return root
     path = Path(data.store) / "synthetic" / f"{data.name}-v{VERSION}.zip"
     return path if path.is_file() else write_synthetic(data.name, path)
 
@@ -71,15 +76,26 @@ def _raw(data: DataConfig) -> Path:
 _SOURCES: Mapping[str, Callable[[DataConfig], Source]] = {
     "digits": lambda data: DigitsSource(),
     "fmnist": lambda data: FashionMnistSource(_raw(data), download=data.source is SourceKind.local),
-    "folder": lambda data: FolderSource(data.root or ""),
+    "folder": lambda data: FolderSource(_raw(data)),
     "table": _table,
     **{data_set.name: _archive(data_set) for data_set in (SEABED, SKIN_LESION, EMOTION, DOG_BREED)},
 }
 
 
 def make_source(data: DataConfig) -> Source:
-    """Return the raw data set that the config names."""
+    """Return the raw data set that the config names, fetched or written first where the config says so.
+
+    Raises:
+        DataError: it cannot be fetched.
+    """
     return _SOURCES[data.name](data)
+
+
+def data_origin(data: DataConfig) -> dict[str, Any]:
+    """Return where the raw data come from, for a model's provenance: the source, and DVC's MD5 if it tracks them."""
+    path = Path(data.root or f"data/{data.name}")
+    found = dvc.tracked(path) if data.source in (SourceKind.local, SourceKind.dvc) and data.name != "digits" else None
+    return {"origin": data.source.value, "dvc": found and found.identity()}
 
 
 @dataclass(frozen=True, slots=True)

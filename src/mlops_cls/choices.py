@@ -7,6 +7,7 @@ class SourceKind(StrEnum):
     """Where raw pictures come from."""
 
     local = "local"
+    dvc = "dvc"
     synthetic = "synthetic"
 
 

@@ -16,7 +16,8 @@ class DataConfig(Section):
     name: str = "digits"
     """The data set: digits, fmnist, seabed, skin_lesion, emotion, dog_breed, folder or table."""
     source: SourceKind = SourceKind.local
-    """local: the files in root. synthetic: a small archive in the data set's own layout, to rehearse without it."""
+    """local: the files in root. dvc: the same, after a dvc pull of root. synthetic: a small archive in the data set's
+    own layout, to rehearse without it."""
     root: str | None = None
     """Where the raw pictures lie: a folder or zip (default data/NAME), or for `table` the CSV or Parquet file."""
     store: str = "prepared"
@@ -67,9 +68,11 @@ class DataConfig(Section):
             yield from unused(self, "data", columns, f"only data=table reads columns, this is data={self.name}")
         if self.name == "digits":
             yield from unused(self, "data", "root", "data=digits comes with scikit-learn")
+            if self.source is not SourceKind.local:
+                yield f"data.source={self.source} would not be used: data=digits comes with scikit-learn"
         if self.source is SourceKind.synthetic:
             yield from unused(self, "data", "root", "data.source=synthetic writes its own pictures")
-            if self.name in ("digits", "folder", "table"):
+            if self.name in ("folder", "table"):
                 yield f"data.source=synthetic would not be used: data={self.name} has no layout of its own to rehearse"
         if self.name in ("folder", "table") and self.root is None:
             yield f"data={self.name} needs data.root=PATH"
