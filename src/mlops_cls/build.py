@@ -13,10 +13,10 @@ from torch import Tensor
 from mlops_cls.card import Architecture, ModelCard, Preprocess
 from mlops_cls.choices import SourceKind
 from mlops_cls.config import Config, DataConfig, ModelConfig
-from mlops_cls.data import dvc
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.manifest import Manifest, Plan
+from mlops_cls.data.raw import raw_files
 from mlops_cls.data.source import Source
 from mlops_cls.data.sources.archive import ArchiveSource, DataSet
 from mlops_cls.data.sources.digits import DigitsSource
@@ -27,7 +27,6 @@ from mlops_cls.data.sources.folder import FolderSource
 from mlops_cls.data.sources.seabed import SEABED
 from mlops_cls.data.sources.skin_lesion import SKIN_LESION
 from mlops_cls.data.sources.table import TableSource
-from mlops_cls.data.synthetic import VERSION, write_synthetic
 from mlops_cls.errors import ConfigError, did_you_mean, unknown_name
 from mlops_cls.models.networks import check_name, check_published, fit_to_size, pretrained_preprocess
 from mlops_cls.models.optim import check_optimizer
@@ -43,6 +42,8 @@ def check(config: Config) -> None:
     config.validate()
     if config.data.name not in _SOURCES:
         raise unknown_name("data.name", config.data.name, _SOURCES)
+    if config.data.source is SourceKind.kaggle:
+        _check_kaggle(config.data.name)
     check_name(config.model.name)
     if config.model.pretrained:
         check_published(config.model.name)
@@ -54,32 +55,32 @@ def check(config: Config) -> None:
 
 def _table(data: DataConfig) -> Source:
     columns = {"path_column": data.path_column or "path", "label_column": data.label_column or "label"}
-    return TableSource(_raw(data), split_column=data.split_column, group_column=data.group_column, **columns)
+    return TableSource(raw_files(data), split_column=data.split_column, group_column=data.group_column, **columns)
+
+
+def _fmnist(data: DataConfig) -> Source:
+    mirrored = data.source is SourceKind.download and data.url is None
+    return FashionMnistSource(raw_files(data), download=mirrored)
 
 
 def _archive(data_set: DataSet) -> Callable[[DataConfig], Source]:
-    return lambda data: ArchiveSource(data_set, _raw(data))
+    return lambda data: ArchiveSource(data_set, raw_files(data, kaggle=data_set.kaggle))
 
 
-def _raw(data: DataConfig) -> Path:
-    """Return where the raw files lie, after bringing them there if the config says from where."""
-    root = Path(data.root or f"data/{data.name}")
-    if data.source is SourceKind.dvc:
-        # A table is of no use without the pictures beside it.
-        dvc.pull(root.parent if data.name == "table" else root)
-    if data.source is not SourceKind.synthetic:
-        return root
-    path = Path(data.store) / "synthetic" / f"{data.name}-v{VERSION}.zip"
-    return path if path.is_file() else write_synthetic(data.name, path)
-
-
+_PUBLISHED = {data_set.name: data_set for data_set in (SEABED, SKIN_LESION, EMOTION, DOG_BREED)}
 _SOURCES: Mapping[str, Callable[[DataConfig], Source]] = {
     "digits": lambda data: DigitsSource(),
-    "fmnist": lambda data: FashionMnistSource(_raw(data), download=data.source is SourceKind.local),
-    "folder": lambda data: FolderSource(_raw(data)),
+    "fmnist": _fmnist,
+    "folder": lambda data: FolderSource(raw_files(data)),
     "table": _table,
-    **{data_set.name: _archive(data_set) for data_set in (SEABED, SKIN_LESION, EMOTION, DOG_BREED)},
+    **{name: _archive(data_set) for name, data_set in _PUBLISHED.items()},
 }
+
+
+def _check_kaggle(name: str) -> None:
+    if name not in _PUBLISHED or _PUBLISHED[name].kaggle is None:
+        there = ", ".join(name for name, data_set in _PUBLISHED.items() if data_set.kaggle)
+        raise ConfigError(f"data.source=kaggle is impossible for data={name}; Kaggle has {there}")
 
 
 def make_source(data: DataConfig) -> Source:
@@ -89,13 +90,6 @@ def make_source(data: DataConfig) -> Source:
         DataError: it cannot be fetched.
     """
     return _SOURCES[data.name](data)
-
-
-def data_origin(data: DataConfig) -> dict[str, Any]:
-    """Return where the raw data come from, for a model's provenance: the source, and DVC's MD5 if it tracks them."""
-    path = Path(data.root or f"data/{data.name}")
-    found = dvc.tracked(path) if data.source in (SourceKind.local, SourceKind.dvc) and data.name != "digits" else None
-    return {"origin": data.source.value, "dvc": found and found.identity()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,9 @@ class SourceKind(StrEnum):
     """Where raw pictures come from."""
 
     local = "local"
+    download = "download"
+    kaggle = "kaggle"
+    gs = "gs"
     dvc = "dvc"
     synthetic = "synthetic"
 

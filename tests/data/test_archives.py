@@ -197,7 +197,7 @@ def test_synthetic_pictures_can_be_learnt(tmp_path: Path) -> None:
 
 
 def test_synthetic_source_is_refused_where_it_would_not_be_used() -> None:
-    with pytest.raises(ConfigError, match="data=digits has no layout"):
+    with pytest.raises(ConfigError, match="impossible for data=digits: it takes local"):
         mc.load_config("data.source=synthetic")
     with pytest.raises(ConfigError, match=r"data\.root=x would not be used"):
         mc.load_config("data=seabed", "data.source=synthetic", "data.root=x")

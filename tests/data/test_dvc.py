@@ -2,19 +2,17 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
 import mlops_cls as mc
-from mlops_cls.build import check, data_origin, make_datamodule
+from mlops_cls.build import check, make_datamodule
 from mlops_cls.data.dvc import SETTINGS, pull, tracked
+from mlops_cls.data.raw import origin_of
 from mlops_cls.data.synthetic import write_synthetic
 from mlops_cls.errors import ConfigError, DataError
 
@@ -49,40 +47,6 @@ def project(tmp_path: Path, run: Run) -> Path:
     return home
 
 
-@pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[str]:
-    """Return the address of a Google Cloud Storage emulator with the bucket `pictures`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = Path(sys.executable).with_name("gcp-storage-emulator")
-    command = [
-        script,
-        "-d",
-        tmp_path / "gcs",
-        "start",
-        "--host=127.0.0.1",
-        f"--port={port}",
-        "--default-bucket=pictures",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        address = f"http://127.0.0.1:{port}"
-        wait_for_answer(f"{address}/storage/v1/b/pictures", process)
-        yield address
-        process.terminate()
-
-
-def wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
-        assert process.poll() is None, "the emulator stopped"
-        try:
-            with urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the emulator does not answer")
-
-
 def settings(home: Path) -> list[str]:
     # Grouped by nothing, so that six pictures of a class are enough.
     folders = [
@@ -107,8 +71,8 @@ def test_data_pushed_to_a_folder_from_one_clone_train_in_another(project: Path, 
     config = mc.load_config("experiment=quickstart", *settings(clone), "model=baseline_cnn", "trainer=rehearsal")
     model = mc.fit(config)
     md5 = next(line.split()[-1] for line in (project / "data.dvc").read_text().splitlines() if "md5:" in line)
-    assert model.card.provenance["data"]["dvc"] == {"file": "data.dvc", "md5": md5}
-    assert model.card.provenance["data"]["origin"] == "dvc"
+    origin = model.card.provenance["data"]["origin"]
+    assert origin == {"source": "dvc", "url": None, "dvc": {"file": "data.dvc", "md5": md5}}
     same = "seabed/seabed.zip"
     assert (clone / "data" / same).read_bytes() == (project / "data" / same).read_bytes()
     assert not (clone / "data" / "other").exists()  # 1.2 TB of another data set stay where they are
@@ -122,7 +86,7 @@ def test_data_pushed_to_a_google_bucket_are_prepared_in_another_clone(
     clone = push_and_clone(project, run)
     config = mc.load_config(*settings(clone))
     assert make_datamodule(config).manifest.size_of("train") > 0
-    assert data_origin(config.data)["dvc"] == data_origin(mc.load_config(*settings(project)).data)["dvc"]
+    assert origin_of(config.data)["dvc"] == origin_of(mc.load_config(*settings(project)).data)["dvc"] is not None
 
 
 def test_remote_without_the_data_is_named_with_what_to_do(project: Path, tmp_path: Path, run: Run) -> None:
@@ -156,5 +120,5 @@ def test_the_two_dvc_files_of_the_project_can_be_read() -> None:
 
 
 def test_dvc_is_refused_for_digits() -> None:
-    with pytest.raises(ConfigError, match=r"data\.source=dvc would not be used: data=digits comes with scikit-learn"):
+    with pytest.raises(ConfigError, match=r"data\.source=dvc is impossible for data=digits: it takes local"):
         check(mc.load_config("data=digits", "data.source=dvc"))

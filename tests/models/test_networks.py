@@ -148,6 +148,12 @@ def test_small_stem_is_refused_for_a_network_without_a_stem_to_shrink(name: str)
         build(name, small_stem=True)
 
 
+def test_widths_of_our_networks_cannot_be_changed() -> None:
+    network = build("baseline_cnn", kwargs={"widths": [4, 8, 12]})
+    assert network.get_classifier().in_features == 12
+    assert len(network.blocks) == 4
+
+
 @pytest.mark.parametrize("name", ["resnet10t", "efficientnet_lite0", "convnext_atto", "baseline_cnn"])
 def test_head_of_two_layers_is_what_freezing_leaves_to_train(name: str) -> None:
     network = build(name, head_width=7)

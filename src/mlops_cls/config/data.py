@@ -1,5 +1,6 @@
 """Settings of the data: which pictures, in which geometry, split how."""
 
+import re
 from dataclasses import dataclass
 
 from mlops_cls.choices import BadPictures, Channels, CheckPolicy, Resize, Sampling, SourceKind, SplitBy
@@ -7,6 +8,16 @@ from mlops_cls.rules import Problems, Section, bounded, unused
 
 FOLD_IS_TEST = "with data.folds the test split is a fold"
 EITHER = "choose data.split=stratified or group, or leave data.fold and data.folds out"
+
+ALLOWED_SOURCES = {
+    "digits": (SourceKind.local,),
+    "folder": (SourceKind.local, SourceKind.dvc),
+    "table": (SourceKind.local, SourceKind.dvc),
+}
+FROM_URL = {
+    SourceKind.download: (("https://", "http://"), "https://HOST/FILE.zip"),
+    SourceKind.gs: (("gs://",), "gs://BUCKET/FILE.zip"),
+}
 
 
 @dataclass(kw_only=True, slots=True)
@@ -16,10 +27,14 @@ class DataConfig(Section):
     name: str = "digits"
     """The data set: digits, fmnist, seabed, skin_lesion, emotion, dog_breed, folder or table."""
     source: SourceKind = SourceKind.local
-    """local: the files in root. dvc: the same, after a dvc pull of root. synthetic: a small archive in the data set's
-    own layout, to rehearse without it."""
+    """Whence the raw pictures come into root. local: they are there. download, gs: one archive, from url. kaggle, dvc:
+    with those clients. synthetic: a small archive in the data set's own layout, to rehearse without it."""
     root: str | None = None
     """Where the raw pictures lie: a folder or zip (default data/NAME), or for `table` the CSV or Parquet file."""
+    url: str | None = None
+    """source=download: https://… of the zip. source=gs: gs://bucket/path of it."""
+    sha256: str | None = None
+    """What the zip of url must hash to; needed with source=download."""
     store: str = "prepared"
     """Folder that keeps prepared data sets; a second run finds its own there."""
     size: int | None = bounded(None, low=1)
@@ -66,17 +81,37 @@ class DataConfig(Section):
         if self.name != "table":
             columns = "path_column label_column split_column group_column"
             yield from unused(self, "data", columns, f"only data=table reads columns, this is data={self.name}")
-        if self.name == "digits":
-            yield from unused(self, "data", "root", "data=digits comes with scikit-learn")
-            if self.source is not SourceKind.local:
-                yield f"data.source={self.source} would not be used: data=digits comes with scikit-learn"
-        if self.source is SourceKind.synthetic:
-            yield from unused(self, "data", "root", "data.source=synthetic writes its own pictures")
-            if self.name in ("folder", "table"):
-                yield f"data.source=synthetic would not be used: data={self.name} has no layout of its own to rehearse"
+        yield from self._source_problems()
         if self.name in ("folder", "table") and self.root is None:
             yield f"data={self.name} needs data.root=PATH"
         yield from self._split_problems()
+
+    def _source_problems(self) -> Problems:
+        if self.name == "digits":
+            yield from unused(self, "data", "root", "data=digits comes with scikit-learn")
+        if self.source is SourceKind.synthetic:
+            yield from unused(self, "data", "root", "data.source=synthetic writes its own pictures")
+        allowed = ALLOWED_SOURCES.get(self.name, tuple(SourceKind))
+        if self.source not in allowed:
+            yield f"data.source={self.source} is impossible for data={self.name}: it takes {', '.join(allowed)}"
+        if self.source not in FROM_URL:
+            yield from unused(self, "data", "url sha256", f"data.source={self.source} reads none")
+        else:
+            yield from self._url_problems()
+
+    def _url_problems(self) -> Problems:
+        schemes, example = FROM_URL[self.source]
+        if self.url is None:
+            # Fashion-MNIST has mirrors that torchvision knows.
+            if self.source is SourceKind.gs or self.name != "fmnist":
+                yield f"data.source={self.source} needs data.url={example}"
+            yield from unused(self, "data", "sha256", "there is no data.url")
+        elif not self.url.startswith(schemes):
+            yield f"data.url={self.url} is impossible with data.source={self.source}: it must be like {example}"
+        elif self.source is SourceKind.download and self.sha256 is None:
+            yield "data.url needs data.sha256=HEX, what the archive must hash to: sha256sum FILE.zip tells it"
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            yield f"data.sha256={self.sha256} is impossible: it is 64 digits and small letters a to f"
 
     def _split_problems(self) -> Problems:
         if (self.val_fraction or 0) + (self.test_fraction or 0) >= 1:

@@ -5,13 +5,11 @@ it is whole or absent: a killed run leaves a partial folder that the next one re
 """
 
 import csv
-import errno
 import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import numpy as np
 from filelock import FileLock
 
 from mlops_cls.data.builder import Builder
+from mlops_cls.data.disk import writable
 from mlops_cls.data.doctor.examine import examine
 from mlops_cls.data.doctor.findings import Report, Subject
 from mlops_cls.data.doctor.page import write_page
@@ -30,9 +29,6 @@ from mlops_cls.data.source import Source, class_order
 from mlops_cls.data.store import Prepared, write_table
 from mlops_cls.errors import DataError, first_few
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-
 
 def prepare(source: Source, plan: Plan, store: Path) -> Prepared:
     """Return the prepared data set, building it if this source and plan have not been prepared in `store` before.
@@ -43,7 +39,7 @@ def prepare(source: Source, plan: Plan, store: Path) -> Prepared:
         DataError: raw files are missing or bad, classes or splits are impossible, or `store` cannot be written.
     """
     folder = store / f"{source.name}-{_key(source, plan)}"
-    with _writable(store):
+    with writable(store, "data.store"):
         if not Prepared.exists(folder):
             with FileLock(store / f".{folder.name}.lock"):
                 if not Prepared.exists(folder):
@@ -61,22 +57,6 @@ def _key(source: Source, plan: Plan) -> str:
     del wanted["on_bad"]
     facts = [FORMAT, source.name, source.fingerprint(), wanted]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def _writable(store: Path) -> Iterator[None]:
-    """Make the folder, and turn a full disk or a missing permission into a `DataError`."""
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise DataError(
-                f"no room left in {store}: free some space or set data.store=FOLDER on another disk"
-            ) from error
-        if error.errno in NOT_ALLOWED:
-            raise DataError(f"{store} cannot be written ({error.strerror}): set data.store=FOLDER") from error
-        raise
 
 
 def _build_aside(source: Source, plan: Plan, folder: Path) -> None:

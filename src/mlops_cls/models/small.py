@@ -109,25 +109,25 @@ def _global_mean() -> nn.Module:
 _DESIGNS = {"plain": _plain, "residual": _residual, "two_conv": _two_conv}
 
 
-def _build(variant: str, pretrained: bool, design: str, widths: tuple[int, ...], **kwargs: Any) -> nn.Module:
-    arguments = {"design": design, "widths": widths} | kwargs
+def _build(variant: str, pretrained: bool, design: str, usual: tuple[int, ...], given: dict[str, Any]) -> nn.Module:
+    arguments = {"widths": usual} | given | {"design": design}
     network: nn.Module = build_model_with_cfg(SmallNetwork, variant, pretrained, **arguments)
     return network
 
 
 @register_model
 def baseline_cnn(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Four convolution blocks of 32, 64, 128 and 256 channels."""
-    return _build("baseline_cnn", pretrained, "plain", (32, 64, 128, 256), **kwargs)
+    """Four convolution blocks of 32, 64, 128 and 256 channels; others with ``widths``."""
+    return _build("baseline_cnn", pretrained, "plain", (32, 64, 128, 256), kwargs)
 
 
 @register_model
 def mini_resnet(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """Three residual stages of 64, 128 and 256 channels, two blocks each."""
-    return _build("mini_resnet", pretrained, "residual", (64, 128, 256), **kwargs)
+    return _build("mini_resnet", pretrained, "residual", (64, 128, 256), kwargs)
 
 
 @register_model
 def two_conv_cnn(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """Convolutions of 32 and 64 channels, 5x5 cells, 64 hidden units."""
-    return _build("two_conv_cnn", pretrained, "two_conv", (32, 64, 64), **kwargs)
+    return _build("two_conv_cnn", pretrained, "two_conv", (32, 64, 64), kwargs)

@@ -39,12 +39,16 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """The facts of a published data set. `attributes` are per class, such as ``is_cancer``."""
+    """The facts of a published data set. `attributes` are per class, such as ``is_cancer``.
+
+    `kaggle` is its place there: ``datasets/OWNER/NAME`` or ``competitions/NAME``.
+    """
 
     name: str
     classes: tuple[str, ...] | None
     layouts: tuple[Layout, ...]
     attributes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kaggle: str | None = None
 
 
 class ArchiveSource:

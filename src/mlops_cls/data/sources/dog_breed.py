@@ -33,6 +33,7 @@ def _find_stanford(tree: Tree) -> Found | None:
 
 DOG_BREED = DataSet(
     name="dog_breed",
+    kaggle="competitions/dog-breed-identification",
     classes=None,
     layouts=(
         Layout(

@@ -68,6 +68,7 @@ def _emotion(given: str) -> str:
 EMOTION = DataSet(
     name="emotion",
     classes=CLASSES,
+    kaggle="datasets/fatihkgg/affectnet-yolo-format",
     layouts=(
         Layout("train/, valid/ and test/, each with images/ and labels/*.txt (AffectNet in YOLO form)", _find_yolo),
         Layout(

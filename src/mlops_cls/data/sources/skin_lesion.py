@@ -26,6 +26,7 @@ def _sample(row: Row) -> Sample:
 
 SKIN_LESION = DataSet(
     name="skin_lesion",
+    kaggle="datasets/kmader/skin-cancer-mnist-ham10000",
     classes=CLASSES,
     layouts=(
         Layout(

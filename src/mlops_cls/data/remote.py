@@ -1,0 +1,95 @@
+"""Where else archives lie: in a Google bucket, at Kaggle. Their clients are extras, loaded only when asked for."""
+
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from mlops_cls.data.disk import writable
+from mlops_cls.data.fetch import Origin, Stream, Version
+from mlops_cls.errors import DataError
+
+LOG_IN = "log in with `kaggle auth login`, set KAGGLE_API_TOKEN, or save the token in ~/.kaggle/access_token"
+
+
+def from_bucket(url: str) -> Origin:
+    """Return the origin of an object ``gs://bucket/path``, with the credentials that Google's own tools would use.
+
+    Raises:
+        DataError: gcsfs is not installed.
+    """
+    if find_spec("gcsfs") is None:
+        raise DataError('data.source=gs needs gcsfs: pip install "mlops-cls[gs]" (in a checkout: uv sync --extra gs)')
+    # It would ask for the kind of the bucket first, of the real Google even where an emulator serves it.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+    def open_at(start: int, mark: str | None) -> Stream:
+        files: Any = importlib.import_module("gcsfs").GCSFileSystem()
+        try:
+            about = files.info(url)
+            version = Version(str(about.get("etag") or about.get("generation") or about.get("mtime")), about["size"])
+            body = files.open(url, "rb")
+        except OSError:
+            raise
+        except Exception as error:  # of Google's authentication, which has a dozen kinds
+            raise OSError(str(error) or type(error).__name__) from error
+        first = start if mark == version.mark else 0
+        body.seek(first)
+        return Stream(body, first, version)
+
+    return open_at
+
+
+def fetch_from_kaggle(place: str, root: Path) -> Path:
+    """Return the archive of a Kaggle data set or competition in `root`, downloaded first if it is not there.
+
+    Args:
+        place: ``datasets/OWNER/NAME`` or ``competitions/NAME``.
+        root: the folder to keep it in; an unfinished download stays hidden in it and is gone on with.
+
+    Raises:
+        DataError: no client, no credentials, no such data set, or the disk is full or not writable.
+    """
+    kind, _, name = place.partition("/")
+    path = root / f"{name.replace('/', '-')}.zip"
+    if path.is_file():
+        return path
+    if find_spec("kaggle") is None:
+        raise DataError('data.source=kaggle needs its client: pip install "mlops-cls[kaggle]"')
+    with writable(root, "data.root"), FileLock(root / f".{path.name}.lock"):
+        if not path.is_file():
+            aside = root / f".{path.name}.partial"
+            _download(kind, name, aside)
+            _only_archive(aside, place).replace(path)
+            shutil.rmtree(aside)
+    return path
+
+
+def _download(kind: str, name: str, aside: Path) -> None:
+    # The official client as a process of its own: on import it logs in, and without credentials it ends the program.
+    command = [sys.executable, "-m", "kaggle", kind, "download", name, "-p", str(aside)]
+    watched = sys.stderr.isatty()
+    # On a terminal its progress bar is worth more than its last word.
+    pipe = None if watched else subprocess.PIPE
+    done = subprocess.run(command, text=True, check=False, stdout=pipe, stderr=pipe)
+    if done.returncode:
+        said = [line for line in f"{done.stdout or ''}\n{done.stderr or ''}".splitlines() if line.strip()]
+        reason = f" ({said[0].strip()})" if said else ""
+        raise DataError(
+            f"Kaggle gave no {name}{reason}: {LOG_IN}; for a competition, accept its rules on its page first. Or fetch "
+            "the zip yourself and set data.source=local data.root=FILE.zip"
+        )
+
+
+def _only_archive(aside: Path, place: str) -> Path:
+    found = [path for path in aside.glob("*.zip") if zipfile.is_zipfile(path)]
+    if len(found) != 1:
+        raise DataError(f"Kaggle's {place} came as {len(found)} zip archives, and one was expected: see {aside}")
+    return found[0]
