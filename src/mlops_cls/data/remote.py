@@ -89,7 +89,8 @@ def _download(kind: str, name: str, aside: Path) -> None:
 
 
 def _only_archive(aside: Path, place: str) -> Path:
-    found = [path for path in aside.glob("*.zip") if zipfile.is_zipfile(path)]
+    # A competition comes in a folder of its own, under a name that Kaggle's redirection gives it.
+    found = [path for path in aside.rglob("*") if path.is_file() and zipfile.is_zipfile(path)]
     if len(found) != 1:
         raise DataError(f"Kaggle's {place} came as {len(found)} zip archives, and one was expected: see {aside}")
     return found[0]
