@@ -67,16 +67,16 @@ def _neighbours(hashes: NDArray[np.uint8]) -> tuple[Rows, Rows]:
     bands = hashes.view(">u2")
     # Those that agree in a band are ordered by the whole hash, which keeps the most alike together.
     whole = np.lexsort(bands.T[::-1])
-    pairs = []
+    pairs: list[Rows] = []
     for band in bands.T:
         order = whole[np.argsort(band[whole], kind="stable")]
         for step in range(1, REACH + 1):
             left, right = order[:-step], order[step:]
             same = band[left] == band[right]
-            pairs.append(np.stack([left[same], right[same]]))
-    found = np.sort(np.concatenate(pairs, axis=1), axis=0)
-    first, second = np.unique(found, axis=1)
-    return first, second
+            left, right = left[same], right[same]
+            # A pair as one number, which sorts ten times faster than two.
+            pairs.append(np.minimum(left, right) * len(hashes) + np.maximum(left, right))
+    return np.divmod(np.unique(np.concatenate(pairs)), max(len(hashes), 1))
 
 
 def _bits_apart(hashes: NDArray[np.uint8], first: Rows, second: Rows) -> NDArray[np.int64]:

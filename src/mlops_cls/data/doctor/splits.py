@@ -46,10 +46,9 @@ def missing_classes(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def rare_classes(subject: Subject) -> Iterator[Finding]:
-    """Classes with too few training pictures to learn from, or with far fewer than the largest."""
-    counts = {name: _counts(subject)["train", label] for label, name in enumerate(subject.classes)}
-    few = {name: number for name, number in counts.items() if number < FEW}
+def tiny_classes(subject: Subject) -> Iterator[Finding]:
+    """Classes with too few training pictures to learn from."""
+    few = {name: number for name, number in _training_pictures(subject).items() if number < FEW}
     if few:
         listing = first_few([f"{name} {number}" for name, number in few.items()])
         yield Finding(
@@ -59,6 +58,11 @@ def rare_classes(subject: Subject) -> Iterator[Finding]:
             cure="add pictures, or merge or leave out the class; its scores are luck",
             numbers=few,
         )
+
+
+def imbalance(subject: Subject) -> Iterator[Finding]:
+    """A class with far fewer training pictures than the largest."""
+    counts = _training_pictures(subject)
     smallest, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     ratio = counts[largest] / max(counts[smallest], 1)
     if ratio >= UNEQUAL:
@@ -70,6 +74,11 @@ def rare_classes(subject: Subject) -> Iterator[Finding]:
             cure="read balanced accuracy, not accuracy; data.sampler=balanced or loss.class_weights=balanced helps",
             numbers={"ratio": round(ratio, 1)},
         )
+
+
+def _training_pictures(subject: Subject) -> dict[str, int]:
+    counts = _counts(subject)
+    return {name: counts["train", label] for label, name in enumerate(subject.classes)}
 
 
 def _counts(subject: Subject) -> Counter[tuple[str, int]]:
