@@ -83,6 +83,13 @@ def test_duplicate_across_splits_is_overlooked(root: Path) -> None:
     assert "1 picture has equal copies in another split; 1 of the 49 val and test pictures" in leak.title
 
 
+def test_one_copy_among_hundreds_of_scored_pictures_stops_a_run(root: Path) -> None:
+    for i in range(400):
+        picture("test", i % 3, 1000 + i, side=20).save(root / "test" / CLASSES[i % 3] / f"{1000 + i}.bmp")
+    picture("train", 1, 5).save(root / "test" / "birch" / "copy.bmp")
+    assert examined(root, size=64)["duplicate_leak"].severity is Severity.warn
+
+
 def test_copy_within_a_split_is_called_a_leak(root: Path) -> None:
     picture("train", 1, 5).save(root / "train" / "birch" / "copy.bmp")
     found = examined(root)
