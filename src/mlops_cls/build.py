@@ -22,7 +22,7 @@ from mlops_cls.data.sources.archive import ArchiveSource, DataSet
 from mlops_cls.data.sources.digits import DigitsSource
 from mlops_cls.data.sources.dog_breed import DOG_BREED
 from mlops_cls.data.sources.emotion import EMOTION
-from mlops_cls.data.sources.fmnist import FashionMnistSource
+from mlops_cls.data.sources.fmnist import KAGGLE, FashionMnistSource
 from mlops_cls.data.sources.folder import FolderSource
 from mlops_cls.data.sources.seabed import SEABED
 from mlops_cls.data.sources.skin_lesion import SKIN_LESION
@@ -60,27 +60,27 @@ def _table(data: DataConfig) -> Source:
 
 def _fmnist(data: DataConfig) -> Source:
     mirrored = data.source is SourceKind.download and data.url is None
-    return FashionMnistSource(raw_files(data), download=mirrored)
+    return FashionMnistSource(raw_files(data, kaggle=_KAGGLE["fmnist"]), download=mirrored)
 
 
 def _archive(data_set: DataSet) -> Callable[[DataConfig], Source]:
     return lambda data: ArchiveSource(data_set, raw_files(data, kaggle=data_set.kaggle))
 
 
-_PUBLISHED = {data_set.name: data_set for data_set in (SEABED, SKIN_LESION, EMOTION, DOG_BREED)}
+_PUBLISHED = (SEABED, SKIN_LESION, EMOTION, DOG_BREED)
+_KAGGLE = {"fmnist": KAGGLE} | {data_set.name: data_set.kaggle for data_set in _PUBLISHED if data_set.kaggle}
 _SOURCES: Mapping[str, Callable[[DataConfig], Source]] = {
     "digits": lambda data: DigitsSource(),
     "fmnist": _fmnist,
     "folder": lambda data: FolderSource(raw_files(data)),
     "table": _table,
-    **{name: _archive(data_set) for name, data_set in _PUBLISHED.items()},
+    **{data_set.name: _archive(data_set) for data_set in _PUBLISHED},
 }
 
 
 def _check_kaggle(name: str) -> None:
-    if name not in _PUBLISHED or _PUBLISHED[name].kaggle is None:
-        there = ", ".join(name for name, data_set in _PUBLISHED.items() if data_set.kaggle)
-        raise ConfigError(f"data.source=kaggle is impossible for data={name}; Kaggle has {there}")
+    if name not in _KAGGLE:
+        raise ConfigError(f"data.source=kaggle is impossible for data={name}; Kaggle has {', '.join(_KAGGLE)}")
 
 
 def make_source(data: DataConfig) -> Source:

@@ -55,6 +55,11 @@ def _unknown_option(error: MissingConfigException) -> ConfigError:
 
 
 def _not_an_override(override: str) -> ConfigError:
+    key, given, value = override.partition("=")
+    if given and value and "'" not in value:
+        return ConfigError(
+            f"{override!r} cannot be read; a value with signs such as = or & wants quotes: \"{key}='{value}'\""
+        )
     example = "experiment=" + override if override.isidentifier() else "optim.lr=1e-3"
     return ConfigError(f"{override!r} is not of the form key=value, such as {example}")
 

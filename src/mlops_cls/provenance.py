@@ -20,7 +20,7 @@ def capture(config: Config, *, data: dict[str, Any], runtime: dict[str, Any]) ->
     """Return the facts of a run that starts now; `data` names the prepared data set and its hashes."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [Path(sys.argv[0]).name, *map(_public, sys.argv[1:])],
         "config": json.loads(json.dumps(asdict(config))),
         "data": data,
         "runtime": runtime,
@@ -28,6 +28,11 @@ def capture(config: Config, *, data: dict[str, Any], runtime: dict[str, Any]) ->
         "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "machine": {"system": platform.platform(), "cores": os.cpu_count(), "processor": platform.machine()},
     }
+
+
+def _public(argument: str) -> str:
+    """Return the argument without the query of a URL, which can hold a signature that opens it for anybody."""
+    return argument.partition("?")[0] if argument.startswith("data.url=") else argument
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from mlops_cls.config import Config
 from mlops_cls.console import say_to
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.doctor.policy import told
-from mlops_cls.data.raw import origin_of
+from mlops_cls.data.raw import origin_of, without_signature
 from mlops_cls.data.split import SPLITS
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.weights import load_into
@@ -42,9 +42,9 @@ def fit(config: Config) -> Run:
     data.prepare_data()
     classifier = _make_classifier(config, data, start)
     runtime = Runtime.resolve(config.runtime, classifier.network)
-    provenance = capture(
-        config, data=data.manifest.identity() | {"origin": origin_of(config.data)}, runtime=runtime.describe()
-    )
+    data_facts = data.manifest.identity() | {"origin": origin_of(config.data)}
+    public = replace(config, data=without_signature(config.data))
+    provenance = capture(public, data=data_facts, runtime=runtime.describe())
     classifier.card = replace(classifier.card, provenance=provenance)
     loaded = start.path and load_into(classifier.network, start.tensors, start.path)
     classifier.memory_format = runtime.memory_format

@@ -12,7 +12,7 @@ import pytest
 
 import mlops_cls as mc
 from mlops_cls.build import check, make_datamodule
-from mlops_cls.data.raw import origin_of, raw_files
+from mlops_cls.data.raw import raw_files
 from mlops_cls.data.synthetic import write_synthetic
 from mlops_cls.errors import ConfigError, DataError
 
@@ -39,7 +39,9 @@ def shelf(tmp_path: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_archive_behind_a_url_is_prepared_and_its_signature_kept_out_of_the_card(shelf: str, tmp_path: Path) -> None:
+def test_archive_behind_a_url_is_prepared_and_its_signature_kept_out_of_the_card(
+    shelf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = write_synthetic("seabed", tmp_path / "s.zip", per_class=6).read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     source = ["data.source=download", f"data.url='{shelf}/s.zip?signature=secret'", f"data.sha256={sha256}"]
@@ -47,7 +49,11 @@ def test_archive_behind_a_url_is_prepared_and_its_signature_kept_out_of_the_card
     check(config)
     assert make_datamodule(config).manifest.source == "seabed"
     assert visible(tmp_path / "raw") == [f"{sha256[:16]}.zip"]
-    assert "secret" not in str(origin_of(config.data))
+    monkeypatch.setattr("sys.argv", ["train.py", *source])
+    quick = ["model=baseline_cnn", "trainer=rehearsal", "logger=none", f"run.folder={tmp_path / 'runs'}"]
+    run = mc.fit(mc.load_config(*settings(tmp_path), *source, *quick))
+    assert run.card.provenance["data"]["origin"]["url"] == f"{shelf}/s.zip"
+    assert [path for path in run.folder.rglob("*") if path.is_file() and b"secret" in path.read_bytes()] == []
 
 
 def test_object_in_a_google_bucket_is_prepared(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +84,15 @@ def test_object_in_a_google_bucket_is_prepared(bucket: str, tmp_path: Path, monk
         (["data=seabed", "data.url=https://x/y.zip"], r"data\.url=.* would not be used: data\.source=local reads none"),
         (["data=seabed", "data.source=gs", "data.url=gs://x/y", "data.sha256=xyz"], r"64 digits and small letters"),
         (["data=folder", "data.root=x", "data.source=download"], r"impossible for data=folder: it takes local, dvc"),
-        (["data=seabed", "data.source=kaggle"], r"Kaggle has skin_lesion, emotion, dog_breed"),
+        (["data=seabed", "data.source=kaggle"], r"Kaggle has fmnist, skin_lesion, emotion, dog_breed"),
+        (
+            ["data=seabed", "data.source=download", "data.url=https://me:secret@x/y.zip"],
+            r"holds a user name or password",
+        ),
+        (
+            ["data=seabed", "data.source=download", "data.url=https://x/y?a=1"],
+            r"wants quotes: .data\.url='https://x/y\?a=1'",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

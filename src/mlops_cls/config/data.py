@@ -108,6 +108,8 @@ class DataConfig(Section):
             yield from unused(self, "data", "sha256", "there is no data.url")
         elif not self.url.startswith(schemes):
             yield f"data.url={self.url} is impossible with data.source={self.source}: it must be like {example}"
+        elif "@" in self.url.partition("/")[2].lstrip("/").partition("/")[0]:
+            yield "data.url holds a user name or password, which would end up in files: leave it out"
         elif self.source is SourceKind.download and self.sha256 is None:
             yield "data.url needs data.sha256=HEX, what the archive must hash to: sha256sum FILE.zip tells it"
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):

@@ -1,6 +1,7 @@
 """Brings a data set's raw files to this machine, from wherever `data.source` says they are."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,6 +43,11 @@ def raw_files(data: DataConfig, *, kaggle: str | None = None) -> Path:
             path = Path(data.store) / "synthetic" / f"{data.name}-v{VERSION}.zip"
             return path if path.is_file() else write_synthetic(data.name, path)
     return root
+
+
+def without_signature(data: DataConfig) -> DataConfig:
+    """Return the settings as they may be kept: a query of the URL can hold a signature that opens it for anybody."""
+    return replace(data, url=data.url and without_secrets(data.url))
 
 
 def origin_of(data: DataConfig) -> dict[str, object]:

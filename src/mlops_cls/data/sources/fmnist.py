@@ -17,6 +17,7 @@ from mlops_cls.errors import DataError
 from mlops_cls.pictures import Pixels
 
 PARTS = {"train": "train", "test": "t10k"}
+KAGGLE = "datasets/zalando-research/fashionmnist"  # the idx files, beside tables of pixels that are not read
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
 
 
