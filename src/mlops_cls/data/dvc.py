@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from mlops_cls.errors import DataError, first_few
+from mlops_cls.errors import DataError
 
 # gcsfs would ask the real Google for the kind of the bucket first, even where an emulator serves it.
 SETTINGS = {"DVC_NO_ANALYTICS": "1", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
@@ -47,7 +47,7 @@ def pull(path: Path) -> None:
     """
     found = tracked(path)
     if found is None:
-        looked_for = first_few([os.path.relpath(file) for file in _candidates(path)], 3)
+        looked_for = ", ".join(os.path.relpath(file) for file in _candidates(path)[:2])
         raise DataError(
             f"data.source=dvc: no .dvc file tracks {path}; looked for {looked_for}. Make one: dvc add {path}"
         )
