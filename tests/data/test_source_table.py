@@ -207,3 +207,10 @@ def test_a_column_of_the_sample_table_is_overwritten(tmp_path: Path, make_pictur
     path = write_table(tmp_path / "data.csv", {"path": paths, "label": ["cat"] * 4, name: list("wxyz")})
     with pytest.raises(DataError, match=re.escape(f"the column name '{name}' is taken by the sample table: rename it")):
         prepare(TableSource(path), Plan(size=8), tmp_path / "store")
+
+
+def test_a_taken_column_name_is_found_out_after_an_hour_of_decoding(tmp_path: Path) -> None:
+    rows = "".join(f"missing{i}.png,{'ab'[i % 2]},{i}\n" for i in range(12))
+    (tmp_path / "t.csv").write_text("path,label,row\n" + rows)
+    with pytest.raises(DataError, match="the column name 'row' is taken"):
+        prepare(TableSource(tmp_path / "t.csv"), Plan(), tmp_path / "store")

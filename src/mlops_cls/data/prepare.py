@@ -26,7 +26,7 @@ from mlops_cls.data.manifest import FORMAT, Geometry, Manifest, Plan
 from mlops_cls.data.partition import partition
 from mlops_cls.data.scan import Header, resolve, scan
 from mlops_cls.data.source import Source, class_order
-from mlops_cls.data.store import Prepared, write_table
+from mlops_cls.data.store import Prepared, refuse_taken_columns, write_table
 from mlops_cls.errors import DataError, first_few
 
 
@@ -75,6 +75,7 @@ def _build_aside(source: Source, plan: Plan, folder: Path) -> None:
 
 def _build(source: Source, plan: Plan, folder: Path) -> None:
     samples = source.samples()
+    refuse_taken_columns(samples)
     classes = class_order([s.label for s in samples], source.classes)
     chosen, rule = partition(samples, plan)
     headers = scan(source, chosen)

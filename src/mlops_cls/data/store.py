@@ -25,6 +25,7 @@ from mlops_cls.errors import DataError
 from mlops_cls.pictures import Pixels
 
 TABLE = "samples.parquet"
+COLUMNS = ("id", "split", "row", "label", "class", "group")
 
 
 class Prepared:
@@ -118,19 +119,29 @@ class ArrayWriter:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
+def refuse_taken_columns(samples: Sequence[Sample]) -> None:
+    """Raise `DataError` if a metadata column is named like one of the sample table's own."""
+    taken = [name for name in _metadata_names(samples) if name in COLUMNS]
+    if taken:
+        raise DataError(f"the column name {taken[0]!r} is taken by the sample table: rename it")
+
+
+def _metadata_names(samples: Sequence[Sample]) -> list[str]:
+    return list(dict.fromkeys(key for s in samples for key in s.metadata))
+
+
 def write_table(folder: Path, samples: Sequence[Sample], rows: Iterable[int], classes: Sequence[str]) -> None:
     """Write the sample table; metadata columns keep the data set's own names."""
     index = {name: i for i, name in enumerate(classes)}
-    columns: dict[str, list[Any]] = {
-        "id": [s.id for s in samples],
-        "split": [s.split for s in samples],
-        "row": list(rows),
-        "label": [index[s.label] for s in samples],
-        "class": [s.label for s in samples],
-        "group": [s.group for s in samples],
-    }
-    for name in dict.fromkeys(key for s in samples for key in s.metadata):
-        if name in columns:
-            raise DataError(f"the column name {name!r} is taken by the sample table: rename it")
+    own: Sequence[list[Any]] = (
+        [s.id for s in samples],
+        [s.split for s in samples],
+        list(rows),
+        [index[s.label] for s in samples],
+        [s.label for s in samples],
+        [s.group for s in samples],
+    )
+    columns = dict(zip(COLUMNS, own, strict=True))
+    for name in _metadata_names(samples):
         columns[name] = [s.metadata.get(name) for s in samples]
     pq.write_table(pa.table(columns), folder / TABLE)
