@@ -15,10 +15,8 @@ import mlops_cls as mc
 from mlops_cls import check as verb
 from mlops_cls.build import make_datamodule
 from mlops_cls.choices import CheckPolicy
-from mlops_cls.data.doctor.copies import LEAST_CORRELATION, near_copies
 from mlops_cls.data.doctor.findings import Finding, Report, Severity
 from mlops_cls.data.doctor.policy import judge, told
-from mlops_cls.data.facts import look_at
 from mlops_cls.data.manifest import Plan
 from mlops_cls.data.prepare import prepare
 from mlops_cls.data.sources.archive import ArchiveSource
@@ -273,29 +271,6 @@ def test_page_needs_other_files_or_shows_no_pictures(root: Path) -> None:
 def test_findings_reach_the_provenance_of_a_model(root: Path) -> None:
     prepared = prepare(FolderSource(root), Plan(), root.parent / "store")
     assert prepared.manifest.identity()["check"] == {"fail": 0, "warn": 0, "note": 0}
-
-
-def test_copies_are_lost_among_thousands_of_pictures_or_found_among_none() -> None:
-    # Smooth random fields: no two alike, but all of one kind, as photographs are.
-    generator = np.random.default_rng(0)
-    coarse = generator.normal(128, 45, (4000, 6, 6))
-    pictures = [
-        Image.fromarray(np.clip(c, 0, 255).astype(np.uint8)).resize((80, 80), Image.Resampling.BICUBIC) for c in coarse
-    ]
-    copied = range(0, 4000, 100)
-    pictures += [through_jpeg(pictures[i], 60) for i in copied]
-    thumbs = np.stack([thumb(p) for p in pictures])
-    found = {tuple(cluster.tolist()) for cluster in near_copies(thumbs)}
-    expected = {(i, 4000 + k) for k, i in enumerate(copied)}
-    flat = thumbs.reshape(len(thumbs), -1).astype(float)
-    truly = np.corrcoef(flat)[:4000, :4000] - np.eye(4000)
-    assert truly.max() < LEAST_CORRELATION
-    assert found == expected
-
-
-def thumb(original: Image.Image) -> np.ndarray:
-    looks = look_at(original, np.asarray(original))
-    return np.frombuffer(looks.thumb, np.uint8).reshape(16, 17)
 
 
 def test_random_split_of_ham10000_is_reported_with_its_lesions(real_data: Path, tmp_path: Path) -> None:

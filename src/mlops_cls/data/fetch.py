@@ -152,6 +152,7 @@ class _Part:
         )
 
     def check(self, sha256: str | None) -> None:
+        """Throw the part away and raise `DataError` if it does not hash to `sha256`."""
         if sha256 is None:
             return
         with self.part.open("rb") as file:
@@ -164,6 +165,7 @@ class _Part:
             )
 
     def keep(self) -> None:
+        """Give the finished part its name."""
         # The bytes must be on the disk before the name is, or a power cut could leave an empty file that looks whole.
         with self.part.open("rb+") as file:
             os.fsync(file.fileno())

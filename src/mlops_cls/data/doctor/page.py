@@ -70,6 +70,7 @@ class _Page:
         self.images = {split: prepared.images(split) for split in SPLITS}
 
     def html(self) -> str:
+        """Return the whole page."""
         title = f"Data check: {escape(self.manifest.source)}"
         findings = "".join(self._section(severity) for severity in Severity)
         return (

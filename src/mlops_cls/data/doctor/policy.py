@@ -16,9 +16,9 @@ def judge(prepared: Prepared, policy: CheckPolicy) -> None:
     if policy is not CheckPolicy.fail or not prepared.manifest.check[Severity.fail]:
         return
     grave = Report.load(prepared.folder).of(Severity.fail)
-    told = "\n".join(f"  {finding.title}: {finding.cure}" for finding in grave)
+    lines = "\n".join(f"  {finding.title}: {finding.cure}" for finding in grave)
     raise DataError(
-        f"a score on {prepared.manifest.source} would be dishonest:\n{told}\n"
+        f"a score on {prepared.manifest.source} would be dishonest:\n{lines}\n"
         f"The pictures are shown in {prepared.folder / PAGE}; data.check=warn goes on all the same"
     )
 
