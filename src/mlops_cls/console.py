@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,3 +41,22 @@ def say_to(path: Path) -> Iterator[None]:
 def shows_progress() -> bool:
     """Tell whether a person watches: progress bars go to a terminal only."""
     return sys.stderr.isatty()
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep back what Lightning says about things we decided on purpose."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            # Lightning 2.6 on torch 2.13.
+            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+            # Reading the memory map in the training process is faster than any number of workers.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            # The folder was made by the run a moment ago.
+            warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -76,6 +76,8 @@ def _unknown_key(key: str) -> str:
         return "the first line of an experiment file must be: # @package _global_"
     if key.startswith("model.kwargs."):
         return f"{key} is an argument of the network itself: write +{key}=VALUE"
+    if key == "model.kwargs":
+        return "model.kwargs takes any argument of the network, so say that you add them: '+model.kwargs={KEY: VALUE}'"
     section, _, name = key.rpartition(".")
     siblings = [k.rpartition(".")[2] for k in _all_keys() if k.rpartition(".")[0] == section]
     return f"{key} is not a setting{_nearest_key(key, name)} ({section or 'at the top'} has: {first_few(siblings, 30)})"

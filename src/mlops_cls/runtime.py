@@ -1,8 +1,12 @@
-"""The only code that asks for hardware: device, precision and memory format of a run."""
+"""The only code that asks for hardware: device, precision, memory format and compilation of a run."""
 
-from dataclasses import dataclass
+import platform
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch import nn
 
@@ -11,6 +15,7 @@ from mlops_cls.config import RuntimeConfig
 from mlops_cls.errors import ConfigError
 
 _LIGHTNING_PRECISION = {Precision.fp32: "32-true", Precision.bf16: "bf16-mixed", Precision.fp16: "16-mixed"}
+_DTYPE = {Precision.bf16: torch.bfloat16, Precision.fp16: torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +25,13 @@ class Runtime:
     device: Device
     precision: Precision
     channels_last: bool
+    compile: bool = False
 
     @classmethod
     def resolve(cls, config: RuntimeConfig, network: nn.Module | None = None) -> "Runtime":
-        """Return what the config asks for on this machine; `network` helps to choose where a choice is left.
+        """Return what the config asks for on this machine; what it leaves open follows a rule, without measuring.
+
+        `network` helps to choose the precision: without it, a CPU gets fp32.
 
         Raises:
             ConfigError: the device is not here, or cannot compute in that precision.
@@ -34,7 +42,15 @@ class Runtime:
             precision = Precision.bf16 if _faster_in_bf16(device, network) else Precision.fp32
         if precision is Precision.fp16 and device is Device.cpu:
             raise ConfigError("runtime.precision=fp16 needs a GPU and this machine has none: use bf16 or fp32")
-        return cls(device, precision, config.channels_last)
+        return cls(device, precision, config.channels_last is not False, config.compile is True)
+
+    def alternatives(self, config: RuntimeConfig) -> list["Runtime"]:
+        """Return every runtime that the config leaves open here, none compiled; the first is the one most like this."""
+        precisions = _computed_on(self.device) if config.precision is Precision.auto else [self.precision]
+        formats = (True, False) if config.channels_last is None else (self.channels_last,)
+        eager = replace(self, compile=False)
+        found = [replace(eager, precision=p, channels_last=last) for p, last in product(precisions, formats)]
+        return sorted(found, key=lambda runtime: runtime != eager)
 
     @property
     def torch_device(self) -> torch.device:
@@ -49,16 +65,49 @@ class Runtime:
     def memory_format(self) -> torch.memory_format:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
+    def autocast(self) -> torch.autocast:
+        """Return the context in which Lightning computes a training step."""
+        dtype = _DTYPE.get(self.precision)
+        return torch.autocast(self.device.value, dtype=dtype, enabled=dtype is not None)
+
+    def synchronise(self) -> None:
+        """Wait for the device to finish, so that a clock can be read."""
+        if self.device is Device.cuda:
+            torch.cuda.synchronize()
+        elif self.device is Device.mps:
+            torch.mps.synchronize()
+
+    def __str__(self) -> str:
+        words = [self.precision.value, "channels last" if self.channels_last else "channels first"]
+        return ", ".join([*words, "compiled"] if self.compile else words)
+
     def describe(self) -> dict[str, Any]:
         """Return plain values for the provenance, with the device's own name."""
-        name = torch.cuda.get_device_name() if self.device is Device.cuda else self.device.value
         return {
             "device": self.device.value,
-            "device_name": name,
+            "device_name": device_name(self.device),
             "precision": self.precision.value,
             "channels_last": self.channels_last,
+            "compile": self.compile,
             "threads": torch.get_num_threads(),
         }
+
+
+def device_name(device: Device) -> str:
+    """Return what the maker calls the device."""
+    if device is Device.cuda:
+        return torch.cuda.get_device_name()
+    listed = Path("/proc/cpuinfo")
+    lines = listed.read_text().splitlines() if listed.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def free_memory(device: Device) -> int:
+    """Return the bytes that a run could still take on the device."""
+    if device is Device.cuda:
+        return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    return int(psutil.virtual_memory().available)
 
 
 def _faster_in_bf16(device: Device, network: nn.Module | None) -> bool:
@@ -68,6 +117,14 @@ def _faster_in_bf16(device: Device, network: nn.Module | None) -> bool:
         return False
     # Measured on AVX512-BF16: plain convolutions 1.7 to 1.9 times as fast, grouped ones down to a fifteenth.
     return not any(module.groups > 1 for module in network.modules() if isinstance(module, nn.Conv2d))
+
+
+def _computed_on(device: Device) -> list[Precision]:
+    """Return the precisions that the device has circuits for, and can train in without further ado."""
+    if device is Device.cuda:
+        return [Precision.fp32, Precision.bf16 if torch.cuda.is_bf16_supported() else Precision.fp16]
+    bf16 = device is Device.cpu and _cpu_computes_bf16()
+    return [Precision.fp32, Precision.bf16] if bf16 else [Precision.fp32]
 
 
 def _cpu_computes_bf16() -> bool:

@@ -13,9 +13,9 @@ SHOWN = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy")
 
 
 class EpochTable(Logger):
-    """A Lightning logger that keeps one row per epoch in `path` and says it in one line."""
+    """A Lightning logger that keeps one row per epoch in `path` and says it in one line; `epochs` is None if open."""
 
-    def __init__(self, path: Path, epochs: int) -> None:
+    def __init__(self, path: Path, epochs: int | None) -> None:
         super().__init__()
         self.path, self.epochs = path, epochs
         self.rows: dict[int, dict[str, float]] = {}
@@ -56,4 +56,5 @@ class EpochTable(Logger):
 
     def _line(self, row: dict[str, float]) -> str:
         scores = "  ".join(f"{name} {row[name]:.4f}" for name in SHOWN if name in row)
-        return f"epoch {int(row['epoch']) + 1:>3}/{self.epochs}  {scores}  {row['seconds']:.1f} s"
+        total = "" if self.epochs is None else f"/{self.epochs}"
+        return f"epoch {int(row['epoch']) + 1:>3}{total}  {scores}  {row['seconds']:.1f} s"

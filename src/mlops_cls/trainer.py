@@ -1,9 +1,6 @@
-"""A Lightning Trainer as the config asks for it, with Lightning's own chatter kept down."""
+"""A Lightning Trainer as the config asks for it."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -17,20 +14,32 @@ from mlops_cls.console import shows_progress
 from mlops_cls.models.finetune import FreezeBackbone
 from mlops_cls.run import BEST, LAST
 from mlops_cls.runtime import Runtime
+from mlops_cls.tuning.budget import Deadline
 
 
-def make_trainer(config: Config, runtime: Runtime, folder: Path, loggers: Sequence[Logger]) -> pl.Trainer:
-    """Return the Trainer of a run; checkpoints go into `folder`."""
+def make_trainer(
+    config: Config,
+    runtime: Runtime,
+    folder: Path,
+    loggers: Sequence[Logger],
+    *,
+    accumulate: int,
+    deadline: Deadline | None = None,
+) -> pl.Trainer:
+    """Return the Trainer of a run; checkpoints go into `folder`.
+
+    `accumulate` batches make an optimiser step, and `deadline` may end the run before `trainer.max_epochs` or after.
+    """
     trainer = config.trainer
     return pl.Trainer(
         **runtime.lightning,
-        max_epochs=trainer.max_epochs,
-        accumulate_grad_batches=trainer.accumulate,
+        max_epochs=deadline.schedule.epochs if deadline else trainer.max_epochs,
+        accumulate_grad_batches=accumulate,
         gradient_clip_val=trainer.clip_norm,
         deterministic=trainer.deterministic,
         limit_train_batches=trainer.limit_batches,
         logger=list(loggers),
-        callbacks=_callbacks(trainer, config.model, folder),
+        callbacks=[*([deadline] if deadline else []), *_callbacks(trainer, config.model, folder)],
         enable_progress_bar=shows_progress(),
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -38,25 +47,6 @@ def make_trainer(config: Config, runtime: Runtime, folder: Path, loggers: Sequen
         use_distributed_sampler=False,
         default_root_dir=folder,
     )
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keep back what Lightning says about things we decided on purpose."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            # Lightning 2.6 on torch 2.13.
-            warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-            # Reading the memory map in the training process is faster than any number of workers.
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            # The folder was made by the run a moment ago.
-            warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _callbacks(trainer: TrainerConfig, model: ModelConfig, folder: Path) -> list[pl.Callback]:

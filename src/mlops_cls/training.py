@@ -1,11 +1,14 @@
 """One run, from a config to a tested checkpoint in a folder of its own."""
 
 import logging
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytorch_lightning as pl
 import yaml
 
+from mlops_cls.attempt import Training
 from mlops_cls.build import Start, check, make_card, make_datamodule, read_start
 from mlops_cls.conclude import conclude
 from mlops_cls.config import Config
@@ -21,7 +24,7 @@ from mlops_cls.run import CARD, CONFIG, LOG, TABLE, Run, new_run_folder
 from mlops_cls.runtime import Runtime
 from mlops_cls.table import EpochTable
 from mlops_cls.tracking import tracking
-from mlops_cls.trainer import make_trainer, quiet_lightning
+from mlops_cls.tuning.tune import Tuned, tune
 
 log = logging.getLogger(__name__)
 
@@ -36,40 +39,48 @@ def fit(config: Config) -> Run:
     """
     check(config)
     Runtime.resolve(config.runtime)
-    pl.seed_everything(config.seed, workers=True, verbose=False)
+    began = time.monotonic()
     start = read_start(config.model)
     data = make_datamodule(config, start.wanted)
     data.prepare_data()
     classifier = _make_classifier(config, data, start)
-    runtime = Runtime.resolve(config.runtime, classifier.network)
-    data_facts = data.manifest.identity() | {"origin": origin_of(config.data)}
-    public = replace(config, data=without_signature(config.data))
-    provenance = capture(public, data=data_facts, runtime=runtime.describe())
-    classifier.card = replace(classifier.card, provenance=provenance)
-    loaded = start.path and load_into(classifier.network, start.tensors, start.path)
-    classifier.memory_format = runtime.memory_format
-    classifier.to(memory_format=runtime.memory_format)
 
     # Everything that could refuse has been asked: only now is a run folder made.
     folder = new_run_folder(config.run)
+    with say_to(folder / LOG):
+        _introduce(classifier, data)
+        tuned = tune(config, classifier, data)
+        _say_runtime(classifier, tuned.runtime)
+        return _train(config, data, start, folder, tuned, began)
+
+
+def _train(config: Config, data: ImageDataModule, start: Start, folder: Path, tuned: Tuned, began: float) -> Run:
+    public = replace(config, data=without_signature(config.data))
+    identity = data.manifest.identity() | {"origin": origin_of(config.data)}
+    provenance = capture(public, data=identity, runtime=tuned.describe())
     (folder / CONFIG).write_text(yaml.safe_dump(provenance["config"], sort_keys=False, allow_unicode=True))
-    classifier.card.save(folder / CARD)
-    with say_to(folder / LOG), tracking(config.logger, folder, provenance) as tracker:
-        if loaded:
-            log.info("%s: %s", start.path, loaded)
-        _introduce(classifier, data, runtime)
-        table = EpochTable(folder / TABLE, config.trainer.max_epochs)
+
+    def make_classifier(tuned: Tuned) -> ImageClassifier:
+        classifier = _make_classifier(config, data, start)
+        classifier.card = replace(classifier.card, provenance=provenance | {"runtime": tuned.describe()})
+        classifier.card.save(folder / CARD)
+        classifier.compute_as(tuned.runtime)
+        return classifier
+
+    with tracking(config.logger, folder, provenance) as tracker:
+        table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
         loggers = [table] if tracker.logger is None else [table, tracker.logger]
-        with quiet_lightning():
-            trainer = make_trainer(config, runtime, folder, loggers)
-            trainer.fit(classifier, datamodule=data)
-        return conclude(folder, data, runtime, table.rows, tracker, monitor=config.trainer.monitor)
+        end = None if config.trainer.budget_seconds is None else began + config.trainer.budget_seconds
+        Training(config, data, make_classifier, folder, loggers, end).run(tuned)
+        return conclude(folder, data, tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor)
 
 
 def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> ImageClassifier:
+    """Return the untrained classifier; the same each time, with all random numbers of training to come."""
+    pl.seed_everything(config.seed, workers=True, verbose=False)
     model = config.model
     architecture = {key: getattr(model, key) for key in ("small_stem", "head_width", "drop_rate")}
-    return ImageClassifier(
+    classifier = ImageClassifier(
         make_card(data.manifest, model.name, wanted=start.wanted, kwargs=dict(model.kwargs), **architecture),
         loss=config.loss,
         optim=config.optim,
@@ -77,9 +88,12 @@ def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> Ima
         counts=data.manifest.counts["train"],
         pretrained=model.pretrained,
     )
+    if start.path is not None:
+        log.info("%s: %s", start.path, load_into(classifier.network, start.tensors, start.path))
+    return classifier
 
 
-def _introduce(classifier: ImageClassifier, data: ImageDataModule, runtime: Runtime) -> None:
+def _introduce(classifier: ImageClassifier, data: ImageDataModule) -> None:
     manifest, preprocess = data.manifest, classifier.card.preprocess
     sizes = ", ".join(f"{manifest.size_of(split)} {split}" for split in SPLITS)
     colour = "grey" if preprocess.channels == 1 else "RGB"
@@ -89,6 +103,9 @@ def _introduce(classifier: ImageClassifier, data: ImageDataModule, runtime: Runt
         log.warning("%d bad pictures left out; they are named in %s", len(manifest.skipped), data.prepared.folder)
     for line in told(data.prepared, data.check):
         log.warning(line)
+
+
+def _say_runtime(classifier: ImageClassifier, runtime: Runtime) -> None:
     millions = sum(parameter.numel() for parameter in classifier.network.parameters()) / 1e6
-    name, device, precision = classifier.card.architecture.name, runtime.device.value, runtime.precision.value
-    log.info("%s: %.2f million parameters, on %s in %s", name, millions, device, precision)
+    name = classifier.card.architecture.name
+    log.info("%s: %.2f million parameters, on %s in %s", name, millions, runtime.device.value, runtime)

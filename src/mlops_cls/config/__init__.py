@@ -63,6 +63,12 @@ class Config:
             yield "augment.mixup and augment.cutmix need soft labels: use loss.name=cross_entropy or bce, not focal"
         if self.data.sampler is Sampling.balanced and self.loss.class_weights is ClassWeights.balanced:
             yield "data.sampler=balanced and loss.class_weights=balanced correct the same imbalance twice: choose one"
+        at_once = self.runtime.batch_size
+        if isinstance(at_once, int) and at_once > 0 and self.data.batch_size % at_once:
+            yield (
+                f"runtime.batch_size={at_once} does not divide data.batch_size={self.data.batch_size}: a step is taken "
+                "in equal parts, or all at once"
+            )
         unfreeze, epochs = self.model.unfreeze_epoch, self.trainer.max_epochs
-        if unfreeze is not None and unfreeze >= epochs:
+        if unfreeze is not None and unfreeze >= epochs and self.trainer.budget is None:
             yield f"model.unfreeze_epoch={unfreeze} would not be used: the run has trainer.max_epochs={epochs}"

@@ -30,6 +30,11 @@ class ModelConfig(Section):
     kwargs: dict[str, Any] = field(default_factory=dict)
     """Further arguments of that network in timm, such as drop_path_rate."""
 
+    @property
+    def head_only(self) -> bool:
+        """Whether nothing but the last layer is ever trained."""
+        return self.freeze and self.unfreeze_epoch is None
+
     def problems(self) -> Problems:
         if self.pretrained and self.weights is not None:
             yield f"model.pretrained=true and model.weights={self.weights} exclude each other: give one of them"

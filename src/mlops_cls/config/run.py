@@ -1,10 +1,14 @@
 """Settings of a run: how long, on what, kept where, and who hears of it."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_cls.choices import Device, LoggerName, Monitor, Precision, WandbMode
 from mlops_cls.rules import Problems, Section, bounded, unused
+
+AUTO = "auto"
+SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 @dataclass(kw_only=True, slots=True)
@@ -12,7 +16,9 @@ class TrainerConfig(Section):
     """How long, and what is kept."""
 
     max_epochs: int = bounded(10, low=1)
-    """Passes over the training pictures."""
+    """Passes over the training pictures; with `budget`, as many as fit."""
+    budget: str | None = None
+    """Time that the whole run may take, such as 90s, 10min or 1.5h: epochs and schedule are fitted into it."""
     patience: int | None = bounded(None, low=1)
     """Stop after this many epochs without a better val score; default: never."""
     monitor: Monitor = Monitor.loss
@@ -30,6 +36,21 @@ class TrainerConfig(Section):
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     """Further Lightning callbacks, each with `_target_` and its arguments."""
 
+    @property
+    def budget_seconds(self) -> float | None:
+        """`budget` in seconds."""
+        return None if self.budget is None else seconds_in(self.budget)
+
+    def problems(self) -> Problems:
+        if self.budget is not None and not (seconds_in(self.budget) or 0) > 0:
+            yield f"trainer.budget={self.budget} is no time: give a number and s, min or h, such as 90s, 10min or 1.5h"
+
+
+def seconds_in(text: str) -> float | None:
+    """Return the seconds that a text such as 90s, 10min or 1.5h means, or None if it means none."""
+    found = re.fullmatch(rf"(\d+\.?\d*)\s*({'|'.join(SECONDS)})", text.strip())
+    return float(found[1]) * SECONDS[found[2]] if found else None
+
 
 @dataclass(kw_only=True, slots=True)
 class RuntimeConfig(Section):
@@ -38,14 +59,24 @@ class RuntimeConfig(Section):
     device: Device = Device.auto
     """auto: CUDA, else Apple's MPS, else CPU."""
     precision: Precision = Precision.auto
-    """auto: bf16 where it is faster, which is on CUDA, and on CPUs that compute it for networks without grouped
-    convolutions; else fp32. Evaluation and prediction are always fp32."""
-    channels_last: bool = True
-    """Memory format of training; faster for most convolutional networks."""
+    """auto: measured with the next two where the run takes longer than a minute; in shorter ones bf16 on CUDA, and on
+    CPUs that compute it for networks without grouped convolutions, else fp32. Evaluation and prediction are always
+    fp32."""
+    channels_last: bool | None = None
+    """Memory format of training; default: measured, in short runs true."""
+    compile: bool | None = None
+    """torch.compile for training; default: measured where the run is so long that it can pay, else false."""
+    batch_size: int | str | None = None
+    """Pictures on the device at once; gradients are added up to data.batch_size. auto: the most that fit; default:
+    data.batch_size. Whatever it is, a run that needs too much memory goes on with half of it."""
 
     def problems(self) -> Problems:
         if self.device is Device.cpu and self.precision is Precision.fp16:
             yield "runtime.precision=fp16 needs a GPU: with runtime.device=cpu use bf16 or fp32"
+        if isinstance(self.batch_size, str) and self.batch_size != AUTO:
+            yield f"runtime.batch_size={self.batch_size} is impossible: it must be {AUTO} or a whole number"
+        elif isinstance(self.batch_size, int) and self.batch_size < 1:
+            yield f"runtime.batch_size={self.batch_size} is impossible: it must be at least 1"
 
 
 @dataclass(kw_only=True, slots=True)

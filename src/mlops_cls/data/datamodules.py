@@ -70,6 +70,8 @@ class ImageDataModule(pl.LightningDataModule):
         self.check = _chosen("check", check, CheckPolicy)
         self.augment = Augment(augment) if augment else None
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.parts = 1
+        """Batches that make one step of the optimiser; an epoch of training has whole steps only."""
         self.sampler = _chosen("sampler", sampler, Sampling)
         self._prepared: Prepared | None = None
 
@@ -97,6 +99,7 @@ class ImageDataModule(pl.LightningDataModule):
         return make_loader(
             self.dataset("train"),
             batch_size=self.batch_size,
+            parts=self.parts,
             shuffle=True,
             balanced=self.sampler is Sampling.balanced,
             seed=self.seed,

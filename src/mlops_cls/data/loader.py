@@ -64,6 +64,7 @@ def make_loader(
     dataset: StoreDataset,
     *,
     batch_size: int,
+    parts: int = 1,
     shuffle: bool = False,
     balanced: bool = False,
     seed: int = 0,
@@ -72,7 +73,8 @@ def make_loader(
 ) -> DataLoader[Batch]:
     """Return a loader over one process's share of `dataset`; by default there is only one process.
 
-    Shuffled (training) batches are all full, unless there is only one; pictures left over come in another epoch. With
+    Shuffled (training) batches are all full, unless there is only one; pictures left over come in another epoch. There
+    are whole multiples of `parts` batches, the parts of an optimiser step. With
     `balanced` too, an epoch draws all classes equally often.
     """
     labels = dataset.labels.numpy() if balanced else None
@@ -80,7 +82,7 @@ def make_loader(
     processes = _default_workers(dataset) if workers is None else workers
     return DataLoader(
         dataset,
-        sampler=EpochBatches(sampler, batch_size),
+        sampler=EpochBatches(sampler, batch_size, parts),
         batch_size=None,  # The sampler makes the batches.
         collate_fn=_as_it_is,
         num_workers=processes,

@@ -110,15 +110,17 @@ class EpochBatches(DistributedSampler[list[Draw]]):
     an order of its own, and repeat pictures in val and test.
     """
 
-    def __init__(self, sampler: EpochSampler, batch_size: int) -> None:
-        self.sampler, self.batch_size = sampler, batch_size
+    def __init__(self, sampler: EpochSampler, batch_size: int, parts: int = 1) -> None:
+        self.sampler, self.batch_size, self.parts = sampler, batch_size, parts
 
     def set_epoch(self, epoch: int) -> None:
         self.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
         if self.sampler.shuffle:
-            return max(len(self.sampler) // self.batch_size, 1)
+            steps = len(self.sampler) // (self.batch_size * self.parts)
+            # Too few pictures for a step are one all the same, as long as they last.
+            return steps * self.parts or ceil(len(self.sampler) / self.batch_size)
         return ceil(len(self.sampler) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[Draw]]:

@@ -1,7 +1,8 @@
 """The LightningModule: uint8 pictures in, logits out, and the card in every checkpoint."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,8 +18,9 @@ from mlops_cls.errors import ArtifactError, ConfigError, MlopsError
 from mlops_cls.models.losses import log_loss, make_loss, make_mix
 from mlops_cls.models.metrics import Scores
 from mlops_cls.models.networks import make_network
-from mlops_cls.models.optim import make_optimizer, make_schedule
+from mlops_cls.models.optim import Pace, make_optimizer, make_schedule
 from mlops_cls.models.weights import read_checkpoint
+from mlops_cls.runtime import Runtime
 
 CARD_KEY = "card"
 
@@ -70,9 +72,11 @@ class ImageClassifier(pl.LightningModule):
             card.architecture, num_classes=card.num_classes, channels=card.preprocess.channels, pretrained=pretrained
         )
         self.memory_format = torch.channels_last  # as pictures lie in the store
+        self.compiled = False
         self.loss: nn.Module = make_loss(loss or LossConfig(), counts or dict.fromkeys(card.classes, 1))
         self.mix = make_mix(augment or AugmentConfig(), card.num_classes)
         self.optim = optim or OptimConfig()
+        self.total_steps: int | None = None  # Of the optimiser; by default what the Trainer's epochs amount to.
         self.train_scores, self.val_scores, self.test_scores = (Scores(card.num_classes) for _ in range(3))
 
     @classmethod
@@ -93,6 +97,17 @@ class ImageClassifier(pl.LightningModule):
         except (KeyError, AttributeError, TypeError, RuntimeError) as error:
             raise ArtifactError(f"{path} is damaged: its weights are not those of its model card ({error})") from error
         return classifier.eval()
+
+    def compute_as(self, runtime: Runtime) -> None:
+        """Take memory format and compilation of the runtime; precision and device are the Trainer's to set.
+
+        Names of weights stay as they are, and evaluation is never compiled.
+        """
+        self.memory_format = runtime.memory_format
+        self.to(memory_format=runtime.memory_format)
+        if runtime.compile:
+            self.network.compile()
+            self.compiled = True
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits float[B,K] for pictures uint8[B,C,H,W]."""
@@ -130,13 +145,14 @@ class ImageClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = make_optimizer(self.network, self.optim)
-        steps = self.trainer.estimated_stepping_batches
+        steps = self.total_steps or self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise ConfigError("the schedule must know when the run ends: give the Trainer max_epochs or max_steps")
         # Where the Trainer was given max_steps, its max_epochs is -1 and it has not counted the batches yet.
         self.trainer.fit_loop.setup_data()
         steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        schedule = make_schedule(optimizer, self.optim, steps=int(steps), epochs=steps / steps_per_epoch)
+        self.pace = Pace(int(steps))
+        schedule = make_schedule(optimizer, self.optim, pace=self.pace, epochs=steps / steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -151,9 +167,17 @@ class ImageClassifier(pl.LightningModule):
     def _measure(self, scores: Scores, batch: Batch) -> None:
         images, labels = batch
         # In float32 whatever training computes in, as `evaluate` and `predict` do: the same scores everywhere.
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False), self._uncompiled():
             logits = self(images)
         scores.update(log_loss(logits, labels), logits, labels)
+
+    @contextmanager
+    def _uncompiled(self) -> Iterator[None]:
+        if not self.compiled:
+            yield
+            return
+        with torch.compiler.set_stance("force_eager"):
+            yield
 
     def _log(self, split: str, scores: Scores) -> dict[str, float]:
         values = scores.compute()

@@ -52,12 +52,31 @@ def make_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
     return optimizer
 
 
-def make_schedule(optimizer: Optimizer, config: OptimConfig, *, steps: int, epochs: float) -> LambdaLR:
-    """Return the schedule, to be stepped after every optimiser step; `steps` and `epochs` count the whole run."""
-    return LambdaLR(optimizer, schedule_factor(config, steps=steps, epochs=epochs))
+class Pace:
+    """How far in a schedule of `steps` steps each step is: as many as were taken, unless it has to end sooner."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.turn = (0, 0.0, 1.0)
+        """Step and place from which on the schedule goes by at a rate: plain numbers, for a run that is resumed."""
+
+    def __call__(self, step: int) -> float:
+        since, place, rate = self.turn
+        return place + (step - since) * rate
+
+    def finish_in(self, left: int, *, after: int) -> None:
+        """Let the rest of the schedule go by in `left` steps after the step `after`."""
+        place = self(after)
+        self.turn = (after, place, (self.steps - place) / left)
 
 
-def schedule_factor(config: OptimConfig, *, steps: int, epochs: float) -> Callable[[int], float]:
+def make_schedule(optimizer: Optimizer, config: OptimConfig, *, pace: Pace, epochs: float) -> LambdaLR:
+    """Return the schedule, to be stepped after every optimiser step; `pace.steps` and `epochs` count the whole run."""
+    factor = schedule_factor(config, steps=pace.steps, epochs=epochs)
+    return LambdaLR(optimizer, lambda step: factor(pace(step)))
+
+
+def schedule_factor(config: OptimConfig, *, steps: int, epochs: float) -> Callable[[float], float]:
     """Return the function from step (0..steps) to the factor on `optim.lr`.
 
     cosine: Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts. onecycle: Smith and Topin 2018,
@@ -74,7 +93,7 @@ def schedule_factor(config: OptimConfig, *, steps: int, epochs: float) -> Callab
     drop_every = (config.step_epochs or max(epochs // 3, 1)) * steps_per_epoch
     drop = DEFAULT_STEP_FACTOR if config.step_factor is None else config.step_factor
 
-    def factor(step: int) -> float:
+    def factor(step: float) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
         if config.schedule is Schedule.cosine:

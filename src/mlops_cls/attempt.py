@@ -1,0 +1,90 @@
+"""Training with what was tuned; if memory runs out all the same, once more with fewer pictures at a time."""
+
+import gc
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from pytorch_lightning.loggers import Logger
+
+from mlops_cls.config import Config
+from mlops_cls.console import quiet_lightning
+from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.run import LAST
+from mlops_cls.trainer import make_trainer
+from mlops_cls.tuning.budget import Deadline, fit_into, measure
+from mlops_cls.tuning.memory import ran_out_of_memory
+from mlops_cls.tuning.tune import Tuned
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """All that an attempt to train needs, apart from what was tuned.
+
+    `make_classifier` returns the same untrained classifier each time; `data` is prepared and gets its batch size here;
+    `end` is when the budget is over, on the clock of `time.monotonic`.
+    """
+
+    config: Config
+    data: ImageDataModule
+    make_classifier: Callable[[Tuned], ImageClassifier]
+    folder: Path
+    loggers: Sequence[Logger]
+    end: float | None
+
+    def run(self, tuned: Tuned) -> None:
+        """Train; out of memory, go on from the last epoch with half the pictures at a time or fewer, in equal steps."""
+        while True:
+            try:
+                with quiet_lightning():
+                    return self._attempt(tuned)
+            except RuntimeError as error:
+                smaller = tuned.batching.smaller()
+                if smaller is None or not ran_out_of_memory(error):
+                    raise
+            # Only here, after the error and all that it held, is the memory free again.
+            log.warning("out of memory with %d pictures at once: trying %d", tuned.batching.size, smaller.size)
+            tuned = replace(tuned, batching=smaller)
+            _free_memory()
+
+    def _attempt(self, tuned: Tuned) -> None:
+        classifier = self.make_classifier(tuned)
+        self.data.batch_size, self.data.parts = tuned.batching.size, tuned.batching.parts
+        accumulate, deadline = self.config.trainer.accumulate * tuned.batching.parts, None
+        if self.end is not None:
+            deadline = self._plan(tuned, classifier, accumulate, self.end)
+            classifier.total_steps = deadline.schedule.batches // accumulate
+        trainer = make_trainer(
+            self.config, tuned.runtime, self.folder, self.loggers, accumulate=accumulate, deadline=deadline
+        )
+        last = self.folder / LAST
+        # A plan for the time that is left begins at the beginning.
+        resumed = last if last.exists() and deadline is None else None
+        trainer.fit(classifier, datamodule=self.data, ckpt_path=resumed)
+
+    def _plan(self, tuned: Tuned, classifier: ImageClassifier, accumulate: int, end: float) -> Deadline:
+        speed = measure(classifier, tuned.runtime, self.data, frozen=self.config.model.head_only)
+        limit, batches = self.config.trainer.limit_batches, len(self.data.train_dataloader())
+        per_epoch, left = min(batches, limit or batches), end - time.monotonic()
+        schedule = fit_into(left, speed, per_epoch=per_epoch, parts=accumulate)
+        log.info(
+            "trainer.budget=%s: %.0f s are left, which is %d steps or %.1f epochs at %.1f pictures/s, val and test",
+            self.config.trainer.budget,
+            left,
+            schedule.batches // accumulate,
+            schedule.batches / per_epoch,
+            tuned.batching.size / speed.batch,
+        )
+        return Deadline(end - speed.scoring, speed, schedule, accumulate)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
