@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 from mlops_cls.choices import Device, Precision
 from mlops_cls.config import RuntimeConfig
 from mlops_cls.errors import ConfigError
-from mlops_cls.runtime import Runtime
+from mlops_cls.runtime import Runtime, free_memory
 
 HAS_GPU = torch.cuda.is_available() or torch.backends.mps.is_available()
 without_gpu = pytest.mark.skipif(HAS_GPU, reason="this machine has a GPU")
@@ -107,4 +109,31 @@ def test_memory_format_is_the_one_asked_for(wish: bool, expected: torch.memory_f
 def test_description_of_a_runtime_fits_into_a_card() -> None:
     described = Runtime.resolve(RuntimeConfig(device=Device.cpu)).describe()
     assert json.loads(json.dumps(described)) == described
-    assert (described["device"], described["device_name"], described["precision"]) == ("cpu", "cpu", "fp32")
+    assert (described["device"], described["precision"], described["compile"]) == ("cpu", "fp32", False)
+    assert described["device_name"] not in ("", "cpu")
+
+
+def test_alternatives_leave_out_what_was_given_or_begin_with_another_than_the_rule(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mlops_cls.runtime._cpu_computes_bf16", lambda: True)
+    for config, number in (
+        (RuntimeConfig(device=Device.cpu), 4),
+        (RuntimeConfig(device=Device.cpu, compile=True), 4),
+        (RuntimeConfig(device=Device.cpu, precision=Precision.bf16), 2),
+        (RuntimeConfig(device=Device.cpu, channels_last=False), 2),
+        (RuntimeConfig(device=Device.cpu, precision=Precision.fp32, channels_last=True), 1),
+    ):
+        rule = Runtime.resolve(config, plain())
+        found = rule.alternatives(config)
+        assert len(set(found)) == len(found) == number
+        assert found[0] == replace(rule, compile=False)
+        assert not any(runtime.compile for runtime in found)
+        if config.precision is not Precision.auto:
+            assert {runtime.precision for runtime in found} == {config.precision}
+        if config.channels_last is not None:
+            assert {runtime.channels_last for runtime in found} == {config.channels_last}
+
+
+def test_free_memory_is_none_or_more_than_the_machine_has() -> None:
+    assert 0 < free_memory(Device.cpu) < psutil.virtual_memory().total

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 
 import mlops_cls as mc
-from mlops_cls.trainer import quiet_lightning
+from mlops_cls.console import quiet_lightning
 
 Train = Callable[..., pl.Trainer]
 

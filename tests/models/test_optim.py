@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR,
 from mlops_cls.choices import Schedule
 from mlops_cls.config import OptimConfig
 from mlops_cls.errors import ConfigError
-from mlops_cls.models.optim import check_optimizer, make_optimizer, make_schedule, schedule_factor
+from mlops_cls.models.optim import Pace, check_optimizer, make_optimizer, make_schedule, schedule_factor
 from mlops_cls.models.small import default_cfgs
 
 SMALL = [name.partition(".")[0] for name in default_cfgs]
@@ -130,7 +130,7 @@ def test_schedule_keeps_the_shares_of_layers(network: nn.Module) -> None:
     config = OptimConfig(lr=0.1, layer_decay=0.5)
     optimizer = make_optimizer(network, config)
     before = [group["lr"] for group in optimizer.param_groups]
-    scheduler = make_schedule(optimizer, config, steps=10, epochs=1)
+    scheduler = make_schedule(optimizer, config, pace=Pace(10), epochs=1)
     for _ in range(5):
         optimizer.step()
         scheduler.step()
