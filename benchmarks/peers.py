@@ -107,6 +107,9 @@ class BareLoop:
         options = {"batch_size": None, "num_workers": workers, "persistent_workers": workers > 0}
         self.loader = DataLoader(pictures, sampler=self.order, **options) if workers else None
 
+    def __len__(self) -> int:
+        return len(self.order)
+
     def __iter__(self) -> Iterator[Batch]:
         return iter(self.loader) if self.loader is not None else map(self.pictures.__getitem__, self.order)
 
