@@ -10,6 +10,7 @@ left out.
 """
 
 import tempfile
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -142,7 +143,8 @@ def plain(case: Case, root: Path, home: Path, options: Namespace) -> float:
     network = timm.create_model("resnet18", num_classes=CLASSES, in_chans=case.channels)
     clock = StepRate()
     accelerator = "auto" if options.device == "auto" else options.device
-    with quiet_lightning():
+    with quiet_lightning(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         trainer = pl.Trainer(
             max_epochs=options.epochs,
             accelerator=accelerator,
