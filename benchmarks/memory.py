@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
@@ -21,11 +20,13 @@ from typing import Any
 
 import numpy as np
 import pairs
-import peers
 
-from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.data.augment import Augment
+from mlops_cls.data.loader import StoreDataset, make_loader
 from mlops_cls.data.manifest import Plan
+from mlops_cls.data.prepare import prepare
 from mlops_cls.data.source import Sample
+from mlops_cls.data.store import Prepared
 from mlops_cls.pictures import Pixels
 
 KINDS = ("Rss", "Pss", "Anonymous")
@@ -58,10 +59,9 @@ class NoiseSource:
         return self._noise[top : top + self.pixels, left : left + self.pixels].copy()
 
 
-def make_data(number: int, pixels: int, store: Path, workers: int = 0) -> ImageDataModule:
-    """Return the data module of `number` training pictures."""
-    options = {"check": "off", "augment": peers.crop_and_flip(pixels), "batch_size": 32, "workers": workers}
-    return ImageDataModule(NoiseSource(number, pixels), plan=Plan(size=pixels), store=store, **options)
+def make_store(number: int, pixels: int, store: Path) -> Path:
+    """Prepare `number` training pictures, and return the folder they were prepared in."""
+    return prepare(NoiseSource(number, pixels), Plan(size=pixels), store).folder
 
 
 def megabytes(process: int) -> dict[str, float]:
@@ -70,9 +70,10 @@ def megabytes(process: int) -> dict[str, float]:
     return {kind: int(re.search(rf"^{kind}:\s+(\d+) kB", text, re.MULTILINE)[1]) / 1e3 for kind in KINDS}  # type: ignore[index]
 
 
-def measure(number: int, pixels: int, store: Path, workers: int, epochs: int) -> dict[str, float]:
+def measure(prepared: Path, workers: int, epochs: int) -> dict[str, float]:
     """Go through epochs of training batches, and return peak and steady memory of this process and its worker."""
-    loader = make_data(number, pixels, store, workers).train_dataloader()
+    pictures = StoreDataset(Prepared(prepared), "train", Augment([{"name": "HorizontalFlip", "p": 0.5}]))
+    loader = make_loader(pictures, batch_size=32, shuffle=True, workers=workers)
     every = max(len(loader) // 10, 1)
     readings: dict[str, list[dict[str, float]]] = {}
     for epoch in range(epochs):
@@ -103,10 +104,9 @@ def peak_and_steady(taken: list[dict[str, float]], kind: str, last: int) -> dict
     }
 
 
-def in_fresh_process(number: int, workers: int, store: Path, options: Namespace) -> dict[str, float]:
-    """Return what `measure` finds in a process of its own."""
-    numbers = [number, options.pixels, store, workers, options.epochs]
-    command = [sys.executable, __file__, "--child", *map(str, numbers)]
+def in_fresh_process(prepared: Path, workers: int, epochs: int) -> dict[str, float]:
+    """Return what `measure` finds in a process of its own, which loads no more than it needs."""
+    command = [sys.executable, __file__, "--child", str(prepared), str(workers), str(epochs)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     measured: dict[str, float] = json.loads(done.stdout)
     return measured
@@ -139,11 +139,11 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = (options.pictures, options.pictures * options.times)
     rows, rounds = [], {}
     with tempfile.TemporaryDirectory() as folder:
-        store = Path(folder)
-        for number in sizes:
-            make_data(number, options.pixels, store).prepare_data()
+        stores = [make_store(number, options.pixels, Path(folder)) for number in sizes]
         for workers in options.workers:
-            taken = [[in_fresh_process(n, workers, store, options) for n in sizes] for _ in range(options.rounds)]
+            taken = [
+                [in_fresh_process(store, workers, options.epochs) for store in stores] for _ in range(options.rounds)
+            ]
             small, large = map(list, zip(*taken, strict=True))
             rows += rows_of(workers, small, large)
             rounds[workers] = {"small": small, "large": large}
@@ -153,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        number, pixels, store, workers, epochs = sys.argv[2:]
-        print(json.dumps(measure(int(number), int(pixels), Path(store), int(workers), int(epochs))))
+        prepared, workers, epochs = sys.argv[2:]
+        print(json.dumps(measure(Path(prepared), int(workers), int(epochs))))
     else:
         main()

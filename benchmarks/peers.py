@@ -121,9 +121,13 @@ class PlainModule(pl.LightningModule):
         super().__init__()
         self.network = network
 
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        return logits
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         images, labels = batch
-        loss = nn.functional.cross_entropy(self.network(images), labels)
+        loss = nn.functional.cross_entropy(self(images), labels)
         self.log("loss", loss)
         return loss
 
