@@ -207,6 +207,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name in options.case:
         with tempfile.TemporaryDirectory() as folder:
             rounds[name] = compare(CASES[name], Path(folder), options)
+        pairs.keep(options, rounds=rounds)
     heads = ["case", "side", "steps/s", "pictures/s", "mc.fit is times as fast", "target"]
     table = pairs.markdown(heads, [row for name, taken in rounds.items() for row in rows_of(name, taken)])
     pairs.report(options, table, rounds=rounds)
