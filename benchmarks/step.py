@@ -32,11 +32,11 @@ import mlops_cls as mc
 from mlops_cls.build import make_datamodule
 from mlops_cls.card import Preprocess
 from mlops_cls.choices import Channels, CheckPolicy, Device
+from mlops_cls.console import quiet_lightning
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.models.classifier import Normalise
-from mlops_cls.models.optim import make_optimizer, make_schedule
+from mlops_cls.models.optim import Pace, make_optimizer, make_schedule
 from mlops_cls.runtime import Runtime
-from mlops_cls.trainer import quiet_lightning
 
 CLASSES = 2
 TARGETS = {("bare loop", 224): 0.95, ("bare loop", 28): 0.90}
@@ -107,7 +107,7 @@ class Bare:
         if fused:
             self.optimizer = torch.optim.AdamW(self.optimizer.param_groups, fused=True)
         steps = len(self.batches) * self.epochs
-        self.schedule = make_schedule(self.optimizer, config.optim, steps=steps, epochs=self.epochs)
+        self.schedule = make_schedule(self.optimizer, config.optim, pace=Pace(steps), epochs=self.epochs)
 
     def rate(self) -> float:
         """Return the steps per second."""

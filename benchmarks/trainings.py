@@ -21,9 +21,9 @@ from torchvision import transforms
 
 import mlops_cls as mc
 from mlops_cls.card import Architecture
+from mlops_cls.console import quiet_lightning
 from mlops_cls.models.metrics import confusion_matrix, summary
 from mlops_cls.models.networks import make_network
-from mlops_cls.trainer import quiet_lightning
 
 
 @dataclass(slots=True)
