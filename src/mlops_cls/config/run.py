@@ -23,12 +23,18 @@ class TrainerConfig(Section):
     """Largest norm of the gradient; default: not clipped."""
     ema: float | None = bounded(None, above=0, below=1)
     """Decay of the exponential moving average of the weights (such as 0.999); default: no average."""
+    progressive: bool = False
+    """Train on small pictures first, from half the side up, and at full size in the last third of the epochs."""
     deterministic: bool = False
     """Refuse operations that are not reproducible on the device."""
     limit_batches: int | None = bounded(None, low=1)
     """Only this many training batches an epoch, for a rehearsal."""
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     """Further Lightning callbacks, each with `_target_` and its arguments."""
+
+    def problems(self) -> Problems:
+        if self.progressive and self.max_epochs == 1:
+            yield "trainer.progressive=true would not be used: the last epoch is at full size, and there is only one"
 
 
 @dataclass(kw_only=True, slots=True)

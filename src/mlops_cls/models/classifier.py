@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import resize
 
 from mlops_cls.card import ModelCard, Preprocess
 from mlops_cls.config import AugmentConfig, LossConfig, OptimConfig
@@ -70,6 +71,7 @@ class ImageClassifier(pl.LightningModule):
             card.architecture, num_classes=card.num_classes, channels=card.preprocess.channels, pretrained=pretrained
         )
         self.memory_format = torch.channels_last  # as pictures lie in the store
+        self.train_size: int | None = None  # side that training pictures are shrunk to; None: as they come
         self.loss: nn.Module = make_loss(loss or LossConfig(), counts or dict.fromkeys(card.classes, 1))
         self.mix = make_mix(augment or AugmentConfig(), card.num_classes)
         self.optim = optim or OptimConfig()
@@ -101,6 +103,8 @@ class ImageClassifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         images, labels = batch
+        if self.train_size is not None:
+            images = resize(images, [self.train_size, self.train_size])
         mixed, targets = (images, labels) if self.mix is None else self.mix(images.float(), labels)
         logits = self(mixed)
         loss: Tensor = self.loss(logits, targets)
