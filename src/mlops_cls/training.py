@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytorch_lightning as pl
 import yaml
 
-from mlops_cls.build import Start, check, make_card, make_datamodule, read_start
+from mlops_cls.build import Start, check, make_card, make_datamodule, read_start, same_each_epoch
 from mlops_cls.conclude import conclude
 from mlops_cls.config import Config
 from mlops_cls.console import say_to
@@ -15,6 +15,7 @@ from mlops_cls.data.doctor.policy import told
 from mlops_cls.data.raw import origin_of, without_signature
 from mlops_cls.data.split import SPLITS
 from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.models.features import frozen_features
 from mlops_cls.models.progressive import check_size
 from mlops_cls.models.weights import load_into
 from mlops_cls.provenance import capture
@@ -65,7 +66,8 @@ def fit(config: Config) -> Run:
         loggers = [table] if tracker.logger is None else [table, tracker.logger]
         with quiet_lightning():
             trainer = make_trainer(config, runtime, folder, loggers)
-            trainer.fit(classifier, datamodule=data)
+            features = frozen_features(classifier, data) if same_each_epoch(config) else None
+            trainer.fit(classifier, datamodule=features or data)
         return conclude(folder, data, runtime, table.rows, tracker, monitor=config.trainer.monitor)
 
 

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.transforms.v2.functional import resize
 
 from mlops_cls.card import ModelCard, Preprocess
@@ -17,7 +18,7 @@ from mlops_cls.data.loader import Batch
 from mlops_cls.errors import ArtifactError, ConfigError, MlopsError
 from mlops_cls.models.losses import log_loss, make_loss, make_mix
 from mlops_cls.models.metrics import Scores
-from mlops_cls.models.networks import make_network
+from mlops_cls.models.networks import classifier_of, make_network
 from mlops_cls.models.optim import make_optimizer, make_schedule
 from mlops_cls.models.weights import read_checkpoint
 
@@ -97,7 +98,9 @@ class ImageClassifier(pl.LightningModule):
         return classifier.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits float[B,K] for pictures uint8[B,C,H,W]."""
+        """Return logits float[B,K] for pictures uint8[B,C,H,W], or for features float[B,F] of a frozen backbone."""
+        if images.ndim == 2:
+            return self._classify(images)
         logits: Tensor = self.network(self.normalise(images).contiguous(memory_format=self.memory_format))
         return logits
 
@@ -151,6 +154,12 @@ class ImageClassifier(pl.LightningModule):
             raise ArtifactError("this checkpoint has no model card: it was not written by mlops_cls")
         written = ModelCard.from_dict(checkpoint[CARD_KEY])
         written.check_classes(self.card.classes, whose="this data set")
+
+    def _classify(self, features: Tensor) -> Tensor:
+        """Return what the network's last layer makes of what it is given; `models/features.py` has checked that."""
+        kept = F.dropout(features, self.card.architecture.drop_rate, self.training)
+        logits: Tensor = classifier_of(self.network)(kept)
+        return logits
 
     def _measure(self, scores: Scores, batch: Batch) -> None:
         images, labels = batch

@@ -76,6 +76,19 @@ def _deepen_head(network: nn.Module, name: str, width: int) -> None:
     setattr(network.get_submodule(parent), attribute, hidden)
 
 
+def classifier_of(network: nn.Module) -> nn.Module:
+    """Return the network's last layer, or layers with `head_width`: what is trained while the rest is frozen.
+
+    Raises:
+        ConfigError: the network does not say which of its parts that is.
+    """
+    find: Any = getattr(network, "get_classifier", None)
+    head = find() if find else None
+    if not isinstance(head, nn.Module) or not any(True for _ in head.parameters()):
+        raise ConfigError(f"model.freeze=true: {type(network).__name__} has no separate classifier layer to train")
+    return head
+
+
 def check_name(name: str) -> None:
     """Raise `ConfigError` with the nearest names unless timm can build the network."""
     base = name.partition(".")[0]
