@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
+from mlops_cls.build import same_each_epoch
 from mlops_cls.config import Config
 from mlops_cls.console import quiet_lightning
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.models.features import frozen_features
 from mlops_cls.run import LAST
 from mlops_cls.trainer import make_trainer
 from mlops_cls.tuning.budget import Deadline, fit_into, measure
@@ -57,8 +60,9 @@ class Training:
         classifier = self.make_classifier(tuned)
         self.data.batch_size, self.data.parts = tuned.batching.size, tuned.batching.parts
         accumulate, deadline = self.config.trainer.accumulate * tuned.batching.parts, None
+        features = frozen_features(classifier, self.data) if same_each_epoch(self.config) else None
         if self.end is not None:
-            deadline = self._plan(tuned, classifier, accumulate, self.end)
+            deadline = self._plan(tuned, classifier, features or self.data, accumulate, self.end)
             classifier.total_steps = deadline.schedule.batches // accumulate
         trainer = make_trainer(
             self.config, tuned.runtime, self.folder, self.loggers, accumulate=accumulate, deadline=deadline
@@ -66,12 +70,15 @@ class Training:
         last = self.folder / LAST
         # A plan for the time that is left begins at the beginning.
         resumed = last if last.exists() and deadline is None else None
-        trainer.fit(classifier, datamodule=self.data, ckpt_path=resumed)
+        trainer.fit(classifier, datamodule=features or self.data, ckpt_path=resumed)
 
-    def _plan(self, tuned: Tuned, classifier: ImageClassifier, accumulate: int, end: float) -> Deadline:
-        speed = measure(classifier, tuned.runtime, self.data, frozen=self.config.model.head_only)
-        limit, batches = self.config.trainer.limit_batches, len(self.data.train_dataloader())
-        per_epoch, left = min(batches, limit or batches), end - time.monotonic()
+    def _plan(
+        self, tuned: Tuned, classifier: ImageClassifier, batches: pl.LightningDataModule, accumulate: int, end: float
+    ) -> Deadline:
+        pictures = {split: self.data.manifest.size_of(split) for split in ("val", "test")}
+        speed = measure(classifier, tuned.runtime, batches, pictures, frozen=self.config.model.head_only)
+        limit, whole = self.config.trainer.limit_batches, len(self.data.train_dataloader())
+        per_epoch, left = min(whole, limit or whole), end - time.monotonic()
         schedule = fit_into(left, speed, per_epoch=per_epoch, parts=accumulate)
         log.info(
             "trainer.budget=%s: %.0f s are left, which is %d steps or %.1f epochs at %.1f pictures/s, val and test",

@@ -28,7 +28,7 @@ from mlops_cls.data.sources.seabed import SEABED
 from mlops_cls.data.sources.skin_lesion import SKIN_LESION
 from mlops_cls.data.sources.table import TableSource
 from mlops_cls.errors import ConfigError, did_you_mean, unknown_name
-from mlops_cls.models.networks import check_name, check_published, fit_to_size, pretrained_preprocess
+from mlops_cls.models.networks import check_any_size, check_name, check_published, fit_to_size, pretrained_preprocess
 from mlops_cls.models.optim import check_optimizer
 from mlops_cls.models.weights import read_weights
 
@@ -47,6 +47,8 @@ def check(config: Config) -> None:
     check_name(config.model.name)
     if config.model.pretrained:
         check_published(config.model.name)
+    if config.trainer.progressive:
+        check_any_size(config.model.name, config.model.kwargs)
     check_optimizer(config.optim)
     Augment(config.augment.transforms)
     for spec in config.trainer.callbacks:
@@ -147,6 +149,15 @@ def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDa
         seed=config.seed,
         sampler=config.data.sampler,
     )
+
+
+def same_each_epoch(config: Config) -> bool:
+    """Tell whether what lies before the trained layer is given the same pictures and stays the same in every epoch."""
+    model, augment, trainer = config.model, config.augment, config.trainer
+    frozen = model.freeze and model.unfreeze_epoch is None
+    varied = augment.transforms or augment.mixup or augment.cutmix or trainer.progressive
+    # Callbacks of others may look at pictures or change the backbone; a rehearsal reads only a few of the pictures.
+    return frozen and not (varied or trainer.callbacks or trainer.limit_batches)
 
 
 def make_card(

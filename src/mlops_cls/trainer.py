@@ -12,6 +12,7 @@ from mlops_cls.choices import Monitor
 from mlops_cls.config import Config, ModelConfig, TrainerConfig
 from mlops_cls.console import shows_progress
 from mlops_cls.models.finetune import FreezeBackbone
+from mlops_cls.models.progressive import ProgressiveSize
 from mlops_cls.run import BEST, LAST
 from mlops_cls.runtime import Runtime
 from mlops_cls.tuning.budget import Deadline
@@ -58,6 +59,8 @@ def _callbacks(trainer: TrainerConfig, model: ModelConfig, folder: Path) -> list
         callbacks.append(EarlyStopping(monitor, patience=trainer.patience, mode=mode))
     if model.freeze:
         callbacks.append(FreezeBackbone(model.unfreeze_epoch))
+    if trainer.progressive:
+        callbacks.append(ProgressiveSize())
     if trainer.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=trainer.ema))
     return callbacks + [make_callback(spec) for spec in trainer.callbacks]

@@ -18,6 +18,7 @@ from mlops_cls.data.doctor.policy import told
 from mlops_cls.data.raw import origin_of, without_signature
 from mlops_cls.data.split import SPLITS
 from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.models.progressive import check_size
 from mlops_cls.models.weights import load_into
 from mlops_cls.provenance import capture
 from mlops_cls.run import CARD, CONFIG, LOG, TABLE, Run, new_run_folder
@@ -43,6 +44,8 @@ def fit(config: Config) -> Run:
     start = read_start(config.model)
     data = make_datamodule(config, start.wanted)
     data.prepare_data()
+    if config.trainer.progressive:
+        check_size(data.manifest.geometry.size)
     classifier = _make_classifier(config, data, start)
 
     # Everything that could refuse has been asked: only now is a run folder made.

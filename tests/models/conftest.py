@@ -40,13 +40,19 @@ def card(digits: mc.DigitsDataModule) -> mc.ModelCard:
 def train(digits: mc.DigitsDataModule) -> Train:
     """Return a function that trains a classifier on the digits in plain Lightning, and returns the Trainer."""
 
-    def run(classifier: mc.ImageClassifier, *, ckpt_path: Path | None = None, **options: Any) -> pl.Trainer:
+    def run(
+        classifier: mc.ImageClassifier,
+        *,
+        data: pl.LightningDataModule = digits,
+        ckpt_path: Path | None = None,
+        **options: Any,
+    ) -> pl.Trainer:
         quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
         chosen = {"max_epochs": 1, "accelerator": "cpu", "enable_model_summary": False, "num_sanity_val_steps": 0}
         with quiet_lightning():
             warnings.filterwarnings("ignore", message="GPU available but not used")
             trainer = pl.Trainer(**quiet | chosen | options)
-            trainer.fit(classifier, datamodule=digits, ckpt_path=ckpt_path, weights_only=True)
+            trainer.fit(classifier, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
         return trainer
 
     return run

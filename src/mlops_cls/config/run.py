@@ -29,6 +29,8 @@ class TrainerConfig(Section):
     """Largest norm of the gradient; default: not clipped."""
     ema: float | None = bounded(None, above=0, below=1)
     """Decay of the exponential moving average of the weights (such as 0.999); default: no average."""
+    progressive: bool = False
+    """Train on small pictures first, from half the side up, and at full size in the last third of the epochs."""
     deterministic: bool = False
     """Refuse operations that are not reproducible on the device."""
     limit_batches: int | None = bounded(None, low=1)
@@ -44,6 +46,8 @@ class TrainerConfig(Section):
     def problems(self) -> Problems:
         if self.budget is not None and not (seconds_in(self.budget) or 0) > 0:
             yield f"trainer.budget={self.budget} is no time: give a number and s, min or h, such as 90s, 10min or 1.5h"
+        if self.progressive and self.max_epochs == 1 and self.budget is None:
+            yield "trainer.progressive=true would not be used: the last epoch is at full size, and there is only one"
 
 
 def seconds_in(text: str) -> float | None:

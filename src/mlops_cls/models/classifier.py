@@ -10,6 +10,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.transforms.v2.functional import resize
 
 from mlops_cls.card import ModelCard, Preprocess
 from mlops_cls.config import AugmentConfig, LossConfig, OptimConfig
@@ -17,7 +19,7 @@ from mlops_cls.data.loader import Batch
 from mlops_cls.errors import ArtifactError, ConfigError, MlopsError
 from mlops_cls.models.losses import log_loss, make_loss, make_mix
 from mlops_cls.models.metrics import Scores
-from mlops_cls.models.networks import make_network
+from mlops_cls.models.networks import classifier_of, make_network
 from mlops_cls.models.optim import Pace, make_optimizer, make_schedule
 from mlops_cls.models.weights import read_checkpoint
 from mlops_cls.runtime import Runtime
@@ -73,6 +75,7 @@ class ImageClassifier(pl.LightningModule):
         )
         self.memory_format = torch.channels_last  # as pictures lie in the store
         self.compiled = False
+        self.train_size: int | None = None  # side that training pictures are shrunk to; None: as they come
         self.loss: nn.Module = make_loss(loss or LossConfig(), counts or dict.fromkeys(card.classes, 1))
         self.mix = make_mix(augment or AugmentConfig(), card.num_classes)
         self.optim = optim or OptimConfig()
@@ -110,12 +113,16 @@ class ImageClassifier(pl.LightningModule):
             self.compiled = True
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits float[B,K] for pictures uint8[B,C,H,W]."""
+        """Return logits float[B,K] for pictures uint8[B,C,H,W], or for features float[B,F] of a frozen backbone."""
+        if images.ndim == 2:
+            return self._classify(images)
         logits: Tensor = self.network(self.normalise(images).contiguous(memory_format=self.memory_format))
         return logits
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         images, labels = batch
+        if self.train_size is not None:
+            images = resize(images, [self.train_size, self.train_size])
         mixed, targets = (images, labels) if self.mix is None else self.mix(images.float(), labels)
         logits = self(mixed)
         loss: Tensor = self.loss(logits, targets)
@@ -163,6 +170,12 @@ class ImageClassifier(pl.LightningModule):
             raise ArtifactError("this checkpoint has no model card: it was not written by mlops_cls")
         written = ModelCard.from_dict(checkpoint[CARD_KEY])
         written.check_classes(self.card.classes, whose="this data set")
+
+    def _classify(self, features: Tensor) -> Tensor:
+        """Return what the network's last layer makes of what it is given; `models/features.py` has checked that."""
+        kept = F.dropout(features, self.card.architecture.drop_rate, self.training)
+        logits: Tensor = classifier_of(self.network)(kept)
+        return logits
 
     def _measure(self, scores: Scores, batch: Batch) -> None:
         images, labels = batch

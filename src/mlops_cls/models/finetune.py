@@ -1,13 +1,11 @@
 """Train the head alone, at first or for good, with the backbone's BatchNorm frozen too."""
 
-from typing import Any
-
 import pytorch_lightning as pl
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mlops_cls.errors import ConfigError
 from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.models.networks import classifier_of
 
 
 class FreezeBackbone(pl.Callback):
@@ -28,11 +26,7 @@ def set_frozen(network: nn.Module, frozen: bool) -> None:
     Raises:
         ConfigError: the network does not say which of its parts is the classifier.
     """
-    find: Any = getattr(network, "get_classifier", None)
-    head = find() if find else None
-    own = {id(parameter) for parameter in head.parameters()} if isinstance(head, nn.Module) else set()
-    if not own:
-        raise ConfigError(f"model.freeze=true: {type(network).__name__} has no separate classifier layer to train")
+    own = {id(parameter) for parameter in classifier_of(network).parameters()}
     for parameter in network.parameters():
         parameter.requires_grad = not frozen or id(parameter) in own
     for module in network.modules():

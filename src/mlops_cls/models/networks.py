@@ -1,5 +1,6 @@
 """Build any network timm knows from an `Architecture`, and tell how its pretrained weights want their pictures."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -75,6 +76,19 @@ def _deepen_head(network: nn.Module, name: str, width: int) -> None:
     setattr(network.get_submodule(parent), attribute, hidden)
 
 
+def classifier_of(network: nn.Module) -> nn.Module:
+    """Return the network's last layer, or layers with `head_width`: what is trained while the rest is frozen.
+
+    Raises:
+        ConfigError: the network does not say which of its parts that is.
+    """
+    find: Any = getattr(network, "get_classifier", None)
+    head = find() if find else None
+    if not isinstance(head, nn.Module) or not any(True for _ in head.parameters()):
+        raise ConfigError(f"model.freeze=true: {type(network).__name__} has no separate classifier layer to train")
+    return head
+
+
 def check_name(name: str) -> None:
     """Raise `ConfigError` with the nearest names unless timm can build the network."""
     base = name.partition(".")[0]
@@ -95,12 +109,25 @@ def check_published(name: str) -> None:
         raise ConfigError(f"model.pretrained=true: timm has no published weights of {name}; use model.weights=FILE")
 
 
+def check_any_size(name: str, kwargs: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if the network is built for pictures of one size only."""
+    if _takes_one_size(name) or "img_size" in kwargs:
+        raise ConfigError(
+            f"trainer.progressive=true is impossible with model.name={name}, which is built for pictures of one size: "
+            "leave it out, or choose a convolutional network such as resnet18"
+        )
+
+
 def fit_to_size(architecture: Architecture, size: int) -> Architecture:
     """Return the architecture with `img_size` set where the network (a transformer) is built for one size only."""
-    published = timm.get_pretrained_cfg(architecture.name)
-    if published is None or not published.fixed_input_size or "img_size" in architecture.kwargs:
+    if not _takes_one_size(architecture.name) or "img_size" in architecture.kwargs:
         return architecture
     return replace(architecture, kwargs={**architecture.kwargs, "img_size": size})
+
+
+def _takes_one_size(name: str) -> bool:
+    published = timm.get_pretrained_cfg(name)
+    return published is not None and bool(published.fixed_input_size)
 
 
 def pretrained_preprocess(name: str) -> Preprocess:

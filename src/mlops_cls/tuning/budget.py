@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.data.loader import Batch
 from mlops_cls.errors import ConfigError
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.finetune import FreezeBackbone
@@ -66,8 +67,18 @@ def fit_into(seconds: float, speed: Speed, *, per_epoch: int, parts: int) -> Sch
     return Schedule(steps * parts, min(per_epoch, steps * parts))
 
 
-def measure(classifier: ImageClassifier, runtime: Runtime, data: ImageDataModule, *, frozen: bool) -> Speed:
-    """Train a copy for a few seconds as the run will, and score some of val; the classifier itself stays as it is."""
+def measure(
+    classifier: ImageClassifier,
+    runtime: Runtime,
+    data: pl.LightningDataModule,
+    pictures: Mapping[str, int],
+    *,
+    frozen: bool,
+) -> Speed:
+    """Train a copy for a few seconds as the run will, and score some of val; the classifier itself stays as it is.
+
+    `pictures` is the number of each split to be scored.
+    """
     watch = Stopwatch()
     trainer = pl.Trainer(
         **runtime.lightning,
@@ -85,9 +96,8 @@ def measure(classifier: ImageClassifier, runtime: Runtime, data: ImageDataModule
         copy = deepcopy(classifier)
         copy.compute_as(runtime)  # A copy is no longer compiled.
         trainer.fit(copy, datamodule=data)
-    pictures = {split: data.manifest.size_of(split) for split in ("val", "test")}
-    one = watch.val_seconds / min(VAL_BATCHES * data.batch_size, pictures["val"])
-    return Speed(watch.batch_seconds, one * pictures["val"], one * sum(pictures.values()))
+    each = watch.val_seconds / watch.scored
+    return Speed(watch.batch_seconds, each * pictures["val"], each * sum(pictures.values()))
 
 
 class Stopwatch(pl.Callback):
@@ -95,6 +105,7 @@ class Stopwatch(pl.Callback):
 
     def __init__(self) -> None:
         self.batch_seconds = self.val_seconds = 0.0
+        self.scored = 0
         self._first = self._val = 0.0
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -108,6 +119,11 @@ class Stopwatch(pl.Callback):
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._val = _now(module)
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        self.scored += len(batch[1])
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.val_seconds = _now(module) - self._val

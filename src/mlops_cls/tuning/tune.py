@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mlops_cls.build import same_each_epoch
 from mlops_cls.config import Config
 from mlops_cls.config.run import AUTO
 from mlops_cls.data.datamodules import ImageDataModule
@@ -44,8 +45,9 @@ def tune(config: Config, classifier: ImageClassifier, data: ImageDataModule) -> 
 def choose_runtime(config: Config, workload: Workload, *, pictures: int) -> tuple[Runtime, list[dict[str, Any]]]:
     """Return the runtime, and what was measured for it now or in an earlier run; `pictures` are those of an epoch."""
     rule = Runtime.resolve(config.runtime, workload.classifier.network)
-    if config.trainer.deterministic:
-        # Two measurements may end differently, and two precisions give two sets of weights.
+    if config.trainer.deterministic or same_each_epoch(config):
+        # Two measurements may end differently, and two precisions give two sets of weights; and a head that trains
+        # alone takes no time worth measuring.
         return rule, []
     path = cache.place(workload, rule, config.runtime)
     known = cache.recall(path, rule)
