@@ -80,7 +80,7 @@ def test_a_second_run_decodes_again(tmp_path: Path, root: Path, monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("mlops_cls.data.builder.read_picture", refuse)
+    monkeypatch.setattr("mlops_cls.data.builder.load_picture", refuse)
     monkeypatch.setattr("mlops_cls.data.scan.open_picture", refuse)
     second = prepare(FolderSource(root), Plan(), tmp_path / "store")
     assert (second.folder, second.manifest) == (first.folder, first.manifest)

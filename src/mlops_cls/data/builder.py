@@ -1,7 +1,8 @@
 """Decodes split after split into the arrays of a store, and remembers what was kept, how it looked and what was bad."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from mlops_cls.data.source import Sample, Source
 from mlops_cls.data.split import SPLITS
 from mlops_cls.data.store import ArrayWriter
 from mlops_cls.errors import DataError, first_few
-from mlops_cls.pictures import PictureError, Pixels, fit_picture, read_picture
+from mlops_cls.pictures import PictureError, Pixels, load_picture
 
-CHUNK = 256
+AHEAD = 256  # pictures decoded before they are written, at most
 Decoded = tuple[Pixels, Looks]
 
 
@@ -43,37 +44,44 @@ class Builder:
                 self._write(split, [s for s in chosen if s.split == split], progress)
 
     def _write(self, split: str, samples: Sequence[Sample], progress: "tqdm[None]") -> None:
-        with ArrayWriter(self.folder / f"{split}.npy", self.geometry) as writer, ThreadPoolExecutor() as pool:
-            # In chunks, so that no more than one of them is in memory.
-            for start in range(0, len(samples), CHUNK):
-                chunk = samples[start : start + CHUNK]
-                self._take(chunk, list(pool.map(self._decode, chunk)), writer)
-                progress.update(len(chunk))
+        with ArrayWriter(self.folder / f"{split}.npy", self.geometry) as writer:
+            for sample, decoded in zip(samples, self._decoded(samples), strict=True):
+                self._take(sample, decoded, writer)
+                progress.update()
         self.digests.append(writer.hexdigest())
         if split == "train" and writer.length:
             self.mean, self.std = writer.statistics()
 
+    def _decoded(self, samples: Sequence[Sample]) -> Iterator[Decoded | PictureError]:
+        """Yield each sample decoded, in order; while one is being written, threads decode those ahead of it.
+
+        Threads suffice: Pillow decodes, converts and resizes without holding Python's lock.
+        """
+        waiting: deque[Future[Decoded | PictureError]] = deque()
+        with ThreadPoolExecutor() as pool:
+            for sample in samples:
+                if len(waiting) == AHEAD:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(self._decode, sample))
+            while waiting:
+                yield waiting.popleft().result()
+
     def _decode(self, sample: Sample) -> Decoded | PictureError:
         try:
-            picture = read_picture(self.source.picture(sample))
-            pixels = fit_picture(picture, **asdict(self.geometry))
+            picture, pixels = load_picture(self.source.picture(sample), **asdict(self.geometry))
         except PictureError as reason:
             return reason
         return pixels, look_at(picture, pixels)
 
-    def _take(self, samples: Sequence[Sample], results: Sequence[Decoded | PictureError], writer: ArrayWriter) -> None:
-        good: list[Pixels] = []
-        for sample, result in zip(samples, results, strict=True):
-            if isinstance(result, PictureError):
-                self.bad[sample.id] = str(result)
-                continue
-            pixels, looks = result
-            self.kept.append(sample)
-            self.rows.append(writer.length + len(good))
-            self.looks.append(looks)
-            good.append(pixels)
-        if good:
-            writer.extend(good)
+    def _take(self, sample: Sample, decoded: Decoded | PictureError, writer: ArrayWriter) -> None:
+        if isinstance(decoded, PictureError):
+            self.bad[sample.id] = str(decoded)
+            return
+        pixels, looks = decoded
+        self.kept.append(sample)
+        self.rows.append(writer.length)
+        self.looks.append(looks)
+        writer.append(pixels)
 
     def refuse_losses(self, chosen: Sequence[Sample]) -> None:
         """Raise `DataError` if bad files took a whole class from train, or a whole split."""
