@@ -54,7 +54,7 @@ def assert_equal_to_sources(prepared: Prepared, source: Source) -> None:
 
 
 def test_the_store_differs_from_the_digits(digits: Prepared) -> None:
-    assert_equal_to_sources(digits, DigitsSource())  # several chunks, the last one not full
+    assert_equal_to_sources(digits, DigitsSource())  # more than are decoded ahead
     found = [i for split in SPLITS for i in digits.ids(split)]
     assert sorted(found) == [s.id for s in DigitsSource().samples()]
     assert digits.images("train").shape == (digits.manifest.size_of("train"), 8, 8, 1)

@@ -1,8 +1,9 @@
 """Decodes split after split into the arrays of a store, and remembers what was kept, how it looked and what was bad."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from mlops_cls.data.store import ArrayWriter
 from mlops_cls.errors import DataError, first_few
 from mlops_cls.pictures import PictureError, Pixels, load_picture
 
-AHEAD = 256  # pictures decoded before they are written, at most
-Decoded = tuple[Pixels, Looks]
+RUN = 8  # pictures handed to a thread at once: singly, tiny ones would cost more to hand over than to decode
+AHEAD = 40  # runs in memory, decoded or being decoded: more than the 32 threads that a pool has at most
+Results = list[tuple[Pixels, Looks] | PictureError]
 
 
 class Builder:
@@ -44,44 +46,55 @@ class Builder:
                 self._write(split, [s for s in chosen if s.split == split], progress)
 
     def _write(self, split: str, samples: Sequence[Sample], progress: "tqdm[None]") -> None:
-        with ArrayWriter(self.folder / f"{split}.npy", self.geometry) as writer:
-            for sample, decoded in zip(samples, self._decoded(samples), strict=True):
-                self._take(sample, decoded, writer)
-                progress.update()
+        runs = [samples[start : start + RUN] for start in range(0, len(samples), RUN)]
+        path = self.folder / f"{split}.npy"
+        with ArrayWriter(path, self.geometry) as writer, closing(self._decoded(runs)) as decoded:
+            for run, results in zip(runs, decoded, strict=True):
+                self._take(run, results, writer)
+                progress.update(len(run))
         self.digests.append(writer.hexdigest())
         if split == "train" and writer.length:
             self.mean, self.std = writer.statistics()
 
-    def _decoded(self, samples: Sequence[Sample]) -> Iterator[Decoded | PictureError]:
-        """Yield each sample decoded, in order; while one is being written, threads decode those ahead of it.
-
-        Threads suffice: Pillow decodes, converts and resizes without holding Python's lock.
-        """
-        waiting: deque[Future[Decoded | PictureError]] = deque()
-        with ThreadPoolExecutor() as pool:
-            for sample in samples:
+    def _decoded(self, runs: Sequence[Sequence[Sample]]) -> Generator[Results, None, None]:
+        """Yield each run decoded, in order; while one is being written, threads decode those ahead of it."""
+        waiting: deque[Future[Results]] = deque()
+        # Threads suffice: Pillow decodes, converts and resizes without holding Python's lock.
+        pool = ThreadPoolExecutor()
+        try:
+            for run in runs:
                 if len(waiting) == AHEAD:
                     yield waiting.popleft().result()
-                waiting.append(pool.submit(self._decode, sample))
+                waiting.append(pool.submit(self._decode_run, run))
             while waiting:
                 yield waiting.popleft().result()
+        finally:
+            # After an error or Ctrl+C nobody wants the rest.
+            pool.shutdown(cancel_futures=True)
 
-    def _decode(self, sample: Sample) -> Decoded | PictureError:
+    def _decode_run(self, run: Sequence[Sample]) -> Results:
+        return [self._decode(sample) for sample in run]
+
+    def _decode(self, sample: Sample) -> tuple[Pixels, Looks] | PictureError:
         try:
             picture, pixels = load_picture(self.source.picture(sample), **asdict(self.geometry))
         except PictureError as reason:
             return reason
         return pixels, look_at(picture, pixels)
 
-    def _take(self, sample: Sample, decoded: Decoded | PictureError, writer: ArrayWriter) -> None:
-        if isinstance(decoded, PictureError):
-            self.bad[sample.id] = str(decoded)
-            return
-        pixels, looks = decoded
-        self.kept.append(sample)
-        self.rows.append(writer.length)
-        self.looks.append(looks)
-        writer.append(pixels)
+    def _take(self, run: Sequence[Sample], results: Results, writer: ArrayWriter) -> None:
+        good: list[Pixels] = []
+        for sample, result in zip(run, results, strict=True):
+            if isinstance(result, PictureError):
+                self.bad[sample.id] = str(result)
+                continue
+            pixels, looks = result
+            self.kept.append(sample)
+            self.rows.append(writer.length + len(good))
+            self.looks.append(looks)
+            good.append(pixels)
+        if good:
+            writer.extend(good)
 
     def refuse_losses(self, chosen: Sequence[Sample]) -> None:
         """Raise `DataError` if bad files took a whole class from train, or a whole split."""

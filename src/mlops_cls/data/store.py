@@ -82,11 +82,12 @@ class ArrayWriter:
         self._write_header()
         return self
 
-    def append(self, pixels: Pixels) -> None:
-        self._file.write(pixels.data)
-        self._digest.update(pixels.data)
-        self._levels += levels(pixels)
-        self.length += 1
+    def extend(self, pictures: Sequence[Pixels]) -> None:
+        data = np.concatenate(pictures)
+        self._file.write(data.data)
+        self._digest.update(data.data)
+        self._levels += levels(data)
+        self.length += len(pictures)
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation per channel, of pixels scaled to 0..1."""
