@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_cls.card import ModelCard
-from mlops_cls.pictures import PictureSource, Pixels, fit_picture, read_picture
+from mlops_cls.pictures import PictureSource, Pixels, load_picture
 
 Forward = Callable[[Pixels], NDArray[np.float32]]
 BATCH = 64
@@ -76,14 +76,15 @@ class Predictor:
     def fit(self, picture: PictureSource) -> Pixels:
         """Return uint8[H,W,C]: the picture as the network will see it."""
         wanted = self.card.preprocess
-        return fit_picture(
-            read_picture(picture),
+        _, pixels = load_picture(
+            picture,
             wanted.size,
             resize=wanted.resize,
             crop=wanted.crop,
             interpolation=wanted.interpolation,
             channels=wanted.channels,
         )
+        return pixels
 
     def classify(self, fitted: Sequence[Pixels]) -> list[Prediction]:
         """Classify pictures that `fit` has returned."""

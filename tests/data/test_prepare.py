@@ -54,7 +54,7 @@ def assert_equal_to_sources(prepared: Prepared, source: Source) -> None:
 
 
 def test_the_store_differs_from_the_digits(digits: Prepared) -> None:
-    assert_equal_to_sources(digits, DigitsSource())  # several chunks, the last one not full
+    assert_equal_to_sources(digits, DigitsSource())  # more than are decoded ahead
     found = [i for split in SPLITS for i in digits.ids(split)]
     assert sorted(found) == [s.id for s in DigitsSource().samples()]
     assert digits.images("train").shape == (digits.manifest.size_of("train"), 8, 8, 1)
@@ -80,7 +80,7 @@ def test_a_second_run_decodes_again(tmp_path: Path, root: Path, monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("mlops_cls.data.builder.read_picture", refuse)
+    monkeypatch.setattr("mlops_cls.data.builder.load_picture", refuse)
     monkeypatch.setattr("mlops_cls.data.scan.open_picture", refuse)
     second = prepare(FolderSource(root), Plan(), tmp_path / "store")
     assert (second.folder, second.manifest) == (first.folder, first.manifest)

@@ -1,7 +1,9 @@
 """Decodes split after split into the arrays of a store, and remembers what was kept, how it looked and what was bad."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from mlops_cls.data.source import Sample, Source
 from mlops_cls.data.split import SPLITS
 from mlops_cls.data.store import ArrayWriter
 from mlops_cls.errors import DataError, first_few
-from mlops_cls.pictures import PictureError, Pixels, fit_picture, read_picture
+from mlops_cls.pictures import PictureError, Pixels, load_picture
 
-CHUNK = 256
-Decoded = tuple[Pixels, Looks]
+RUN = 8  # pictures handed to a thread at once: singly, tiny ones would cost more to hand over than to decode
+AHEAD = 40  # runs in memory, decoded or being decoded: more than the 32 threads that a pool has at most
+Results = list[tuple[Pixels, Looks] | PictureError]
 
 
 class Builder:
@@ -43,27 +46,45 @@ class Builder:
                 self._write(split, [s for s in chosen if s.split == split], progress)
 
     def _write(self, split: str, samples: Sequence[Sample], progress: "tqdm[None]") -> None:
-        with ArrayWriter(self.folder / f"{split}.npy", self.geometry) as writer, ThreadPoolExecutor() as pool:
-            # In chunks, so that no more than one of them is in memory.
-            for start in range(0, len(samples), CHUNK):
-                chunk = samples[start : start + CHUNK]
-                self._take(chunk, list(pool.map(self._decode, chunk)), writer)
-                progress.update(len(chunk))
+        runs = [samples[start : start + RUN] for start in range(0, len(samples), RUN)]
+        path = self.folder / f"{split}.npy"
+        with ArrayWriter(path, self.geometry) as writer, closing(self._decoded(runs)) as decoded:
+            for run, results in zip(runs, decoded, strict=True):
+                self._take(run, results, writer)
+                progress.update(len(run))
         self.digests.append(writer.hexdigest())
         if split == "train" and writer.length:
             self.mean, self.std = writer.statistics()
 
-    def _decode(self, sample: Sample) -> Decoded | PictureError:
+    def _decoded(self, runs: Sequence[Sequence[Sample]]) -> Generator[Results, None, None]:
+        """Yield each run decoded, in order; while one is being written, threads decode those ahead of it."""
+        waiting: deque[Future[Results]] = deque()
+        # Threads suffice: Pillow decodes, converts and resizes without holding Python's lock.
+        pool = ThreadPoolExecutor()
         try:
-            picture = read_picture(self.source.picture(sample))
-            pixels = fit_picture(picture, **asdict(self.geometry))
+            for run in runs:
+                if len(waiting) == AHEAD:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(self._decode_run, run))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            # After an error or Ctrl+C nobody wants the rest.
+            pool.shutdown(cancel_futures=True)
+
+    def _decode_run(self, run: Sequence[Sample]) -> Results:
+        return [self._decode(sample) for sample in run]
+
+    def _decode(self, sample: Sample) -> tuple[Pixels, Looks] | PictureError:
+        try:
+            picture, pixels = load_picture(self.source.picture(sample), **asdict(self.geometry))
         except PictureError as reason:
             return reason
         return pixels, look_at(picture, pixels)
 
-    def _take(self, samples: Sequence[Sample], results: Sequence[Decoded | PictureError], writer: ArrayWriter) -> None:
+    def _take(self, run: Sequence[Sample], results: Results, writer: ArrayWriter) -> None:
         good: list[Pixels] = []
-        for sample, result in zip(samples, results, strict=True):
+        for sample, result in zip(run, results, strict=True):
             if isinstance(result, PictureError):
                 self.bad[sample.id] = str(result)
                 continue

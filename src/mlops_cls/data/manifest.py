@@ -11,7 +11,7 @@ from mlops_cls.config.data import fold_problems
 from mlops_cls.errors import ConfigError, DataError
 
 FILE = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 MEND = "delete that folder and run again"
 
 
