@@ -132,7 +132,7 @@ def test_a_budget_is_not_kept_or_its_schedule_is_cut(tmp_path: Path) -> None:
 
 def test_a_budget_that_is_over_before_it_begins_is_no_clear_error(tmp_path: Path) -> None:
     with pytest.raises(mc.ConfigError, match=r"trainer\.budget is too short"):
-        run_in(tmp_path, "trainer.budget=0.5s")
+        run_in(tmp_path, "trainer.budget=0.01s")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own, while it compiles
