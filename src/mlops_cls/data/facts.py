@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,11 @@ def look_at(picture: Image.Image, stored: Pixels) -> Looks:
 
 def write_facts(folder: Path, headers: Sequence[Header], looks: Sequence[Looks]) -> pa.Table:
     """Write one row per picture, in the order of the sample table, and return the rows."""
-    rows = [asdict(header) | asdict(look) for header, look in zip(headers, looks, strict=True)]
-    table = pa.Table.from_pylist(rows)
+    columns = {
+        field.name: [getattr(value, field.name) for value in values]
+        for kind, values in ((Header, headers), (Looks, looks))
+        for field in fields(kind)
+    }
+    table = pa.table(columns)
     pq.write_table(table, folder / FILE)
     return table

@@ -39,9 +39,7 @@ def near_copies(thumbs: NDArray[np.uint8]) -> list[Rows]:
         thumbs: uint8[N,16,17], grey.
     """
     hashes = _hashes(thumbs)
-    first, second = _neighbours(hashes)
-    close = _bits_apart(hashes, first, second) <= MOST_BITS
-    first, second = first[close], second[close]
+    first, second = _close_pairs(hashes)
     alike = _alike(thumbs, first, second)
     number = len(thumbs)
     pairs = coo_array((np.ones(alike.sum(), np.int8), (first[alike], second[alike])), shape=(number, number))
@@ -62,29 +60,26 @@ def _hashes(thumbs: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return packed
 
 
-def _neighbours(hashes: NDArray[np.uint8]) -> tuple[Rows, Rows]:
-    """Return pairs that agree in a band and lie within `REACH` of each other in that band's order."""
-    bands = hashes.view(">u2")
+def _close_pairs(hashes: NDArray[np.uint8]) -> tuple[Rows, Rows]:
+    """Return pairs of close hashes that agree in a band and lie within `REACH` of each other in that band's order."""
+    bands, words = hashes.view(">u2"), hashes.view("u8")
     # Those that agree in a band are ordered by the whole hash, which keeps the most alike together.
     whole = np.lexsort(bands.T[::-1])
     pairs: list[Rows] = []
     for band in bands.T:
         order = whole[np.argsort(band[whole], kind="stable")]
+        values, ordered = band[order], words[order]
         for step in range(1, REACH + 1):
-            left, right = order[:-step], order[step:]
-            same = band[left] == band[right]
-            left, right = left[same], right[same]
+            left = np.flatnonzero(values[step:] == values[:-step])
+            left = left[_bits_apart(ordered[left], ordered[left + step]) <= MOST_BITS]
+            one, other = order[left], order[left + step]
             # A pair as one number, which sorts ten times faster than two.
-            pairs.append(np.minimum(left, right) * len(hashes) + np.maximum(left, right))
+            pairs.append(np.minimum(one, other) * len(hashes) + np.maximum(one, other))
     return np.divmod(np.unique(np.concatenate(pairs)), max(len(hashes), 1))
 
 
-def _bits_apart(hashes: NDArray[np.uint8], first: Rows, second: Rows) -> NDArray[np.int64]:
-    words = hashes.view("u8")
-    different = words[first] ^ words[second]
-    apart: Rows = np.unpackbits(different.view(np.uint8).reshape(-1, hashes.shape[1]), axis=1).sum(
-        axis=1, dtype=np.int64
-    )
+def _bits_apart(words: NDArray[np.uint64], others: NDArray[np.uint64]) -> Rows:
+    apart: Rows = np.bitwise_count(words ^ others).sum(axis=1, dtype=np.int64)
     return apart
 
 
