@@ -12,6 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlops_cls.data.manifest import Plan
+from mlops_cls.data.partition import partition
+from mlops_cls.data.sources.archive import ArchiveSource
+from mlops_cls.data.sources.skin_lesion import SKIN_LESION
+from mlops_cls.data.synthetic import write_synthetic
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]
 
@@ -114,6 +120,15 @@ def test_time_to_accuracy_keeps_every_training_and_goes_on_where_it_was_interrup
         ("plain", 0, 1),
     ]
     assert all(record["reached"]["1.01"] is None for record in content["records"])
+
+
+def test_peers_are_given_exactly_the_pictures_that_our_split_does_not_hold_out(load: Load, tmp_path: Path) -> None:
+    source = ArchiveSource(SKIN_LESION, write_synthetic("skin_lesion", tmp_path / "raw.zip", per_class=6))
+    plan = Plan(val_fraction=0.175, test_fraction=0.3)
+    load("time_to_accuracy").unpack_folders(source, plan, tmp_path / "peers", 32)
+    written = {path.stem: path.relative_to(tmp_path / "peers").parts[0] for path in (tmp_path / "peers").rglob("*.jpg")}
+    samples, _ = partition(source.samples(), plan)
+    assert written == {s.id: "held_out" if s.split == "test" else "training" for s in samples}
 
 
 def test_a_side_that_missed_the_target_enters_the_ratio_as_a_bound(load: Load) -> None:
