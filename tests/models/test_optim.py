@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import timm
 import torch
-from torch import nn
+from pytorch_lightning.plugins import MixedPrecision
+from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, StepLR
 
@@ -237,3 +238,32 @@ def test_checking_an_optimiser_does_not_change_the_weights_that_are_drawn_next()
     before = torch.get_rng_state()
     check_optimizer(OptimConfig(betas=[0.9, 0.99]))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_the_fused_step_is_another_step(name: str) -> None:
+    def trained(fused: bool) -> list[Tensor]:
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+        optimizer = make_optimizer(network, OptimConfig(name=name, lr=0.01))
+        if not fused:
+            optimizer = type(optimizer)([group | {"fused": False} for group in optimizer.param_groups])
+        assert all(bool(group["fused"]) is fused for group in optimizer.param_groups)
+        for _ in range(20):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(torch.randn(32, 8)), torch.arange(32) % 3).backward()
+            optimizer.step()
+        return list(network.parameters())
+
+    for one, other in zip(trained(True), trained(False), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.filterwarnings("ignore:GPU available but not used")
+def test_a_fused_optimiser_cannot_be_clipped_in_bf16() -> None:
+    plugin = MixedPrecision("bf16-mixed", "cpu")
+    parameter = nn.Parameter(torch.ones(4))
+    optimizer = make_optimizer(nn.ParameterList([parameter]), OptimConfig())
+    parameter.grad = torch.full((4,), 3.0)
+    plugin.clip_gradients(optimizer, clip_val=1.0)
+    assert float(parameter.grad.norm()) == pytest.approx(1.0)

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import median
 
@@ -12,6 +14,7 @@ from mlops_cls.pictures import GREY_MODES, PictureError, PictureSource, open_pic
 
 GRID, SMALLEST, LARGEST = 32, 32, 224
 NO_FILE = "array"
+RUN = 32  # pictures handed to a thread at once, since handing one over costs more than reading its header
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +34,15 @@ class Header:
 def scan(source: Source, samples: Sequence[Sample]) -> dict[str, Header]:
     """Return the header of each sample by id; files without one are left to decoding, which names them."""
 
-    def header(sample: Sample) -> Header | None:
-        try:
-            with reasons():
-                return _header(source.picture(sample))
-        except PictureError:
-            return None
+    def headers(run: Sequence[Sample]) -> list[tuple[str, Header]]:
+        found: list[tuple[str, Header]] = []
+        for sample in run:
+            with suppress(PictureError), reasons():
+                found.append((sample.id, _header(source.picture(sample))))
+        return found
 
     with ThreadPoolExecutor() as pool:
-        found = zip(samples, pool.map(header, samples), strict=True)
-        return {sample.id: entry for sample, entry in found if entry is not None}
+        return dict(chain.from_iterable(pool.map(headers, (samples[i : i + RUN] for i in range(0, len(samples), RUN)))))
 
 
 def _header(raw: PictureSource) -> Header:
