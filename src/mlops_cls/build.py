@@ -153,11 +153,10 @@ def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDa
 
 def same_each_epoch(config: Config) -> bool:
     """Tell whether what lies before the trained layer is given the same pictures and stays the same in every epoch."""
-    model, augment, trainer = config.model, config.augment, config.trainer
-    frozen = model.freeze and model.unfreeze_epoch is None
+    augment, trainer = config.augment, config.trainer
     varied = augment.transforms or augment.mixup or augment.cutmix or trainer.progressive
     # Callbacks of others may look at pictures or change the backbone; a rehearsal reads only a few of the pictures.
-    return frozen and not (varied or trainer.callbacks or trainer.limit_batches)
+    return config.model.head_only and not (varied or trainer.callbacks or trainer.limit_batches)
 
 
 def make_card(

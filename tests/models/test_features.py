@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,7 +102,8 @@ def test_moving_average_of_the_weights_is_that_of_training_on_pictures(
 
 def test_features_come_in_the_order_of_the_pictures(card: mc.ModelCard, digits: mc.DigitsDataModule) -> None:
     classifier = make(card, "baseline_cnn")
-    data = FrozenFeatures(classifier, digits)
+    data = FrozenFeatures(digits)
+    data.trainer = SimpleNamespace(lightning_module=classifier)
     loaders = [(source.train_dataloader(), source.val_dataloader()) for source in (data, digits)]
     for ours, theirs in zip(*loaders, strict=True):
         assert len(ours) == len(theirs)

@@ -180,12 +180,13 @@ class ImageClassifier(pl.LightningModule):
     def _measure(self, scores: Scores, batch: Batch) -> None:
         images, labels = batch
         # In float32 whatever training computes in, as `evaluate` and `predict` do: the same scores everywhere.
-        with torch.autocast(self.device.type, enabled=False), self._uncompiled():
+        with torch.autocast(self.device.type, enabled=False), self.uncompiled():
             logits = self(images)
         scores.update(log_loss(logits, labels), logits, labels)
 
     @contextmanager
-    def _uncompiled(self) -> Iterator[None]:
+    def uncompiled(self) -> Iterator[None]:
+        """Compute eagerly within this context, whatever training does."""
         if not self.compiled:
             yield
             return

@@ -42,13 +42,13 @@ class FeatureDataset(Dataset[Batch]):
 class FrozenFeatures(pl.LightningDataModule):
     """Batches of float32[B,F] features and int64[B] labels, in the order in which `pictures` would come.
 
-    A split's features are computed when Lightning first asks for its loader: by then a resumed run has its weights
-    back, and the classifier is on its device.
+    A split's features are computed by the Trainer's own classifier when its loader is first asked for: by then a
+    resumed run has its weights back, and the classifier is on its device.
     """
 
-    def __init__(self, classifier: ImageClassifier, pictures: ImageDataModule) -> None:
+    def __init__(self, pictures: ImageDataModule) -> None:
         super().__init__()
-        self._classifier, self._pictures = classifier, pictures
+        self._pictures = pictures
         self._kept: dict[str, FeatureDataset] = {}
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -59,7 +59,8 @@ class FrozenFeatures(pl.LightningDataModule):
 
     def _in_order_of(self, loader: DataLoader[Batch], split: str) -> DataLoader[Batch]:
         if split not in self._kept:
-            self._kept[split] = compute_features(self._classifier, self._pictures.dataset(split))
+            assert self.trainer is not None and isinstance(self.trainer.lightning_module, ImageClassifier)
+            self._kept[split] = compute_features(self.trainer.lightning_module, self._pictures.dataset(split))
         return DataLoader(self._kept[split], sampler=loader.sampler, batch_size=None, pin_memory=loader.pin_memory)
 
 
@@ -75,7 +76,8 @@ def frozen_features(classifier: ImageClassifier, pictures: ImageDataModule) -> F
         ConfigError: the network does not say which of its parts is the classifier.
     """
     images, _ = next(iter(make_loader(pictures.dataset("val"), batch_size=8, workers=0)))
-    width = feature_width(classifier, images)
+    with classifier.uncompiled():
+        width = feature_width(classifier, images)
     if width is None:
         return None
     size = 4 * width * sum(pictures.manifest.size_of(split) for split in ("train", "val"))
@@ -85,7 +87,7 @@ def frozen_features(classifier: ImageClassifier, pictures: ImageDataModule) -> F
     log.info(
         "the backbone is frozen and pictures are not augmented: its features are computed once, the head trains on them"
     )
-    return FrozenFeatures(classifier, pictures)
+    return FrozenFeatures(pictures)
 
 
 @torch.no_grad()
@@ -107,7 +109,9 @@ def compute_features(classifier: ImageClassifier, dataset: StoreDataset) -> Feat
     was_training = classifier.training
     classifier.eval()
     parts: list[Tensor] = []
-    with _inputs_of(classifier_of(classifier.network)) as given, torch.autocast(classifier.device.type, enabled=False):
+    # Eagerly, since compiled code passes hooks by.
+    exact = torch.autocast(classifier.device.type, enabled=False)
+    with exact, classifier.uncompiled(), _inputs_of(classifier_of(classifier.network)) as given:
         for images, _ in make_loader(dataset, batch_size=BATCH, workers=0):
             classifier(images.to(classifier.device))
             parts.append(given.pop().cpu())
