@@ -122,7 +122,7 @@ def test_two_processes_train_on_the_same_pictures_or_on_others_than_one_would(fi
     each = len(labels) // 2 // BATCH * BATCH
     for epoch in range(EPOCHS):
         alone.set_epoch(epoch)
-        whole = [draw.row for draw in alone]
+        whole = alone.draws().rows.tolist()
         first, second = (process["rows"]["train"][epoch] for process in fit.processes)
         assert len(first) == len(second) == each
         assert [row for pair in zip(first, second, strict=True) for row in pair] == whole[: 2 * each]

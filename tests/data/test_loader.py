@@ -13,7 +13,7 @@ from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import FolderDataModule
 from mlops_cls.data.loader import Batch, StoreDataset, make_loader
 from mlops_cls.data.manifest import Plan
-from mlops_cls.data.sampling import Draw, EpochSampler
+from mlops_cls.data.sampling import Draws, EpochSampler
 from mlops_cls.data.store import Prepared
 
 NOISE = ({"name": "GaussNoise", "p": 1.0}, {"name": "HorizontalFlip", "p": 0.5})
@@ -129,7 +129,7 @@ def test_epochs_repeat_the_order_or_the_draws(digits: Prepared, augment: Augment
     draws = []
     for epoch in (0, 1):
         sampler.set_epoch(epoch)
-        draws.append({draw.row: draw.seed for draw in sampler})
+        draws.append(dict(zip(*(column.tolist() for column in sampler.draws()), strict=True)))
     assert draws[0].keys() == draws[1].keys() == set(range(50))
     assert not set(draws[0].values()) & set(draws[1].values())
     assert len(set(draws[0].values())) == 50
@@ -151,18 +151,19 @@ def test_workers_repeat_one_anothers_draws(digits: Prepared, augment: Augment) -
 
 
 def test_a_sampler_that_does_not_shuffle_leaves_store_order() -> None:
-    assert [draw.row for draw in EpochSampler(20, shuffle=False)] == list(range(20))
+    assert EpochSampler(20, shuffle=False).draws().rows.tolist() == list(range(20))
 
 
 def test_every_worker_gets_a_copy_of_the_pictures(digits: Prepared, augment: Augment) -> None:
     dataset = StoreDataset(digits, "train", augment)
-    before = dataset[[Draw(5, 1), Draw(0, 2)]]
+    draws = Draws(np.array([5, 0]), np.array([1, 2]))
+    before = dataset[draws]
     assert isinstance(digits.images("train"), np.memmap)
     pickled = pickle.dumps(dataset)
     # Besides labels and the sample table's ids, which are what is left.
     assert b"".join(picture.tobytes() for picture in digits.images("train")[:20]) not in pickled
     copy = pickle.loads(pickled)
-    assert same([copy[[Draw(5, 1), Draw(0, 2)]]], [before])
+    assert same([copy[draws]], [before])
 
 
 def test_pickling_a_dataset_grows_with_its_pictures(tmp_path: Path, make_pictures: MakePictures) -> None:

@@ -7,7 +7,7 @@ an error.
 
 from dataclasses import dataclass, field, fields
 
-from mlops_cls.choices import ClassWeights, LossName, Sampling
+from mlops_cls.choices import ClassWeights, Home, LossName, Sampling, Where
 from mlops_cls.config.data import DataConfig
 from mlops_cls.config.model import AugmentConfig, LossConfig, ModelConfig, OptimConfig
 from mlops_cls.config.run import LoggerConfig, RunConfig, RuntimeConfig, TrainerConfig
@@ -63,6 +63,8 @@ class Config:
             yield "augment.mixup and augment.cutmix need soft labels: use loss.name=cross_entropy or bce, not focal"
         if self.data.sampler is Sampling.balanced and self.loss.class_weights is ClassWeights.balanced:
             yield "data.sampler=balanced and loss.class_weights=balanced correct the same imbalance twice: choose one"
+        if self.data.home is Home.device and self.augment.where is Where.worker:
+            yield "data.home=device leaves no pictures to loader processes: set augment.where=device or data.home=disk"
         unfreeze, epochs = self.model.unfreeze_epoch, self.trainer.max_epochs
         if unfreeze is not None and unfreeze >= epochs:
             yield f"model.unfreeze_epoch={unfreeze} would not be used: the run has trainer.max_epochs={epochs}"
