@@ -24,7 +24,8 @@ class RandomBrightnessContrast:
         pixels = images.float()
         factor = 1 + uniforms.between(*self.given.contrast_limit)
         by = 255 if self.given.brightness_by_max else pixels.mean((1, 2, 3))
-        return to_bytes(pixels * each(factor) + each(uniforms.between(*self.given.brightness_limit) * by))
+        shift = uniforms.between(*self.given.brightness_limit) * by
+        return to_bytes(pixels.mul_(each(factor)).add_(each(shift)))
 
 
 class ColorJitter:
@@ -69,7 +70,7 @@ class GaussNoise:
         std, mean = uniforms.between(*self.given.std_range), uniforms.between(*self.given.mean_range)
         shape = (images.shape[1] if self.given.per_channel else 1, *images.shape[2:])
         noise = uniforms.normal(math.prod(shape)).view(-1, *shape) * each(std) + each(mean)
-        return to_bytes(images.float() + 255 * noise)
+        return to_bytes(images.float().add_(noise, alpha=255))
 
 
 def grey(images: Tensor) -> Tensor:
@@ -81,16 +82,16 @@ def grey(images: Tensor) -> Tensor:
 
 
 def _brightness(images: Tensor, factor: Tensor) -> Tensor:
-    return to_bytes(images.float() * factor)
+    return to_bytes(images.float().mul_(factor))
 
 
 def _contrast(images: Tensor, factor: Tensor) -> Tensor:
     mean = grey(images).mean((1, 2, 3), keepdim=True)
-    return to_bytes(images.float() * factor + mean * (1 - factor))
+    return to_bytes(images.float().mul_(factor).add_(mean * (1 - factor)))
 
 
 def _saturation(images: Tensor, factor: Tensor) -> Tensor:
-    return to_bytes((images.float() * factor + grey(images) * (1 - factor)).round())
+    return to_bytes(images.float().mul_(factor).add_(grey(images) * (1 - factor)).round_())
 
 
 def _hue(images: Tensor, turn: Tensor) -> Tensor:

@@ -37,5 +37,5 @@ def each(values: Tensor) -> Tensor:
 
 
 def to_bytes(pixels: Tensor) -> Tensor:
-    """Return float pixels as uint8, cut off as albumentations does where OpenCV would round."""
-    return pixels.clamp(0, 255).byte()
+    """Return float pixels, which are used up, as uint8: cut off, as albumentations does where OpenCV would round."""
+    return pixels.clamp_(0, 255).byte()
