@@ -50,8 +50,10 @@ class Seen(pl.Callback):
 
 
 def fit(sampler):
+    # Which must not matter for what is trained and scored.
+    place = "device" if sampler == "balanced" else "disk"
     data = mc.DigitsDataModule(
-        plan=mc.{PLAN}, store=home / "store", sampler=sampler, batch_size={BATCH}, workers=0, seed={SEED}
+        plan=mc.{PLAN}, store=home / "store", sampler=sampler, batch_size={BATCH}, workers=0, seed={SEED}, home=place
     )
     seen = Seen(data)
     trainer = pl.Trainer(

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import FolderDataModule
-from mlops_cls.data.loader import Batch, StoreDataset, make_loader
+from mlops_cls.data.loader import Batch, StoreDataset, UnfinishedDataset, make_loader
 from mlops_cls.data.manifest import Plan
-from mlops_cls.data.sampling import Draws, EpochSampler
+from mlops_cls.data.sampling import Draws, EpochSampler, Share
 from mlops_cls.data.store import Prepared
 
 NOISE = ({"name": "GaussNoise", "p": 1.0}, {"name": "HorizontalFlip", "p": 0.5})
@@ -148,6 +148,20 @@ def test_workers_repeat_one_anothers_draws(digits: Prepared, augment: Augment) -
     batches = epoch_of(make_loader(dataset, batch_size=64, shuffle=True, workers=2))
     drawn: list[Tensor] = [picture for images, _ in batches for picture in images]
     assert len({picture.numpy().tobytes() for picture in drawn}) == len(drawn) > 1000
+
+
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"), [(1, 1, 0), (2, 1, 1), (16, 1, 8), (16, 4, 3), (2, 2, 0), (2, 8, 0)]
+)
+def test_workers_crowd_the_machine(
+    digits: Prepared, augment: Augment, monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, workers: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
+    for transform, expected in ((augment, workers), (None, 0)):
+        dataset = StoreDataset(digits, "train", transform)
+        assert make_loader(dataset, batch_size=8, shuffle=True, share=Share(0, processes)).num_workers == expected
+    unfinished = UnfinishedDataset(StoreDataset(digits, "train"), resident=False)
+    assert make_loader(unfinished, batch_size=8, shuffle=True).num_workers == 0
 
 
 def test_a_sampler_that_does_not_shuffle_leaves_store_order() -> None:
