@@ -136,4 +136,4 @@ def test_alternatives_leave_out_what_was_given_or_begin_with_another_than_the_ru
 
 
 def test_free_memory_is_none_or_more_than_the_machine_has() -> None:
-    assert 0 < free_memory(Device.cpu) < psutil.virtual_memory().total
+    assert 0 < free_memory(torch.device("cpu")) < psutil.virtual_memory().total

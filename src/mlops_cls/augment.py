@@ -55,9 +55,11 @@ def _one_of_each_class(data: "ImageDataModule") -> "dict[str, Pixels]":
 
 
 def _vary(data: "ImageDataModule", picture: "Pixels", *, first: int) -> "list[Pixels]":
-    """Return the picture after as many draws as a line shows, by seeds that no other line has."""
+    """Return the picture after as many draws as a line shows, by seeds of its own; AlternatingFlip takes turns."""
+    from mlops_cls.data.sampling import MIRROR
+
     assert data.augment is not None
-    return [data.augment(picture, first + draw) for draw in range(DRAWS)]
+    return [data.augment(picture, first + draw + draw % 2 * MIRROR) for draw in range(DRAWS)]
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from mlops_cls.choices import SourceKind
 from mlops_cls.config import Config, DataConfig, ModelConfig
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.data.home import check as check_route
 from mlops_cls.data.manifest import Manifest, Plan
 from mlops_cls.data.raw import raw_files
 from mlops_cls.data.source import Source
@@ -50,7 +51,7 @@ def check(config: Config) -> None:
     if config.trainer.progressive:
         check_any_size(config.model.name, config.model.kwargs)
     check_optimizer(config.optim)
-    Augment(config.augment.transforms)
+    check_route(config.data.home, config.augment.where, Augment(config.augment.transforms))
     for spec in config.trainer.callbacks:
         _check_callback(spec)
 
@@ -144,6 +145,8 @@ def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDa
         store=config.data.store,
         check=config.data.check,
         augment=config.augment.transforms,
+        where=config.augment.where,
+        home=config.data.home,
         batch_size=config.data.batch_size,
         workers=config.data.workers,
         seed=config.seed,

@@ -53,6 +53,23 @@ class BadPictures(StrEnum):
     skip = "skip"
 
 
+class Home(StrEnum):
+    """Where the pictures of a run lie while it trains."""
+
+    auto = "auto"
+    device = "device"
+    memory = "memory"
+    disk = "disk"
+
+
+class Where(StrEnum):
+    """What augments training pictures: processes that load them, or the device that trains."""
+
+    auto = "auto"
+    worker = "worker"
+    device = "device"
+
+
 class CheckPolicy(StrEnum):
     """What is done about faults of the data: refuse leaks, only say so, or say nothing."""
 

@@ -103,10 +103,11 @@ def device_name(device: Device) -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
-def free_memory(device: Device) -> int:
+def free_memory(device: torch.device) -> int:
     """Return the bytes that a run could still take on the device."""
-    if device is Device.cuda:
-        return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     return int(psutil.virtual_memory().available)
 
 

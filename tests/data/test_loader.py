@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import FolderDataModule
-from mlops_cls.data.loader import Batch, StoreDataset, make_loader
+from mlops_cls.data.loader import Batch, StoreDataset, UnfinishedDataset, make_loader
 from mlops_cls.data.manifest import Plan
-from mlops_cls.data.sampling import Draw, EpochSampler
+from mlops_cls.data.sampling import Draws, EpochSampler, Share
 from mlops_cls.data.store import Prepared
 
 NOISE = ({"name": "GaussNoise", "p": 1.0}, {"name": "HorizontalFlip", "p": 0.5})
@@ -129,7 +129,7 @@ def test_epochs_repeat_the_order_or_the_draws(digits: Prepared, augment: Augment
     draws = []
     for epoch in (0, 1):
         sampler.set_epoch(epoch)
-        draws.append({draw.row: draw.seed for draw in sampler})
+        draws.append(dict(zip(*(column.tolist() for column in sampler.draws()), strict=True)))
     assert draws[0].keys() == draws[1].keys() == set(range(50))
     assert not set(draws[0].values()) & set(draws[1].values())
     assert len(set(draws[0].values())) == 50
@@ -150,19 +150,34 @@ def test_workers_repeat_one_anothers_draws(digits: Prepared, augment: Augment) -
     assert len({picture.numpy().tobytes() for picture in drawn}) == len(drawn) > 1000
 
 
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"), [(1, 1, 0), (2, 1, 1), (16, 1, 8), (16, 4, 3), (2, 2, 0), (2, 8, 0)]
+)
+def test_workers_crowd_the_machine(
+    digits: Prepared, augment: Augment, monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, workers: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(cores), raising=False)
+    for transform, expected in ((augment, workers), (None, 0)):
+        dataset = StoreDataset(digits, "train", transform)
+        assert make_loader(dataset, batch_size=8, shuffle=True, share=Share(0, processes)).num_workers == expected
+    unfinished = UnfinishedDataset(StoreDataset(digits, "train"), resident=False)
+    assert make_loader(unfinished, batch_size=8, shuffle=True).num_workers == 0
+
+
 def test_a_sampler_that_does_not_shuffle_leaves_store_order() -> None:
-    assert [draw.row for draw in EpochSampler(20, shuffle=False)] == list(range(20))
+    assert EpochSampler(20, shuffle=False).draws().rows.tolist() == list(range(20))
 
 
 def test_every_worker_gets_a_copy_of_the_pictures(digits: Prepared, augment: Augment) -> None:
     dataset = StoreDataset(digits, "train", augment)
-    before = dataset[[Draw(5, 1), Draw(0, 2)]]
+    draws = Draws(np.array([5, 0]), np.array([1, 2]))
+    before = dataset[draws]
     assert isinstance(digits.images("train"), np.memmap)
     pickled = pickle.dumps(dataset)
     # Besides labels and the sample table's ids, which are what is left.
     assert b"".join(picture.tobytes() for picture in digits.images("train")[:20]) not in pickled
     copy = pickle.loads(pickled)
-    assert same([copy[[Draw(5, 1), Draw(0, 2)]]], [before])
+    assert same([copy[draws]], [before])
 
 
 def test_pickling_a_dataset_grows_with_its_pictures(tmp_path: Path, make_pictures: MakePictures) -> None:

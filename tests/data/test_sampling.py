@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,15 +11,20 @@ import torch
 
 from mlops_cls.data.datamodules import DigitsDataModule, FolderDataModule
 from mlops_cls.data.manifest import Plan
-from mlops_cls.data.sampling import Draw, EpochBatches, EpochSampler, Share, balanced_order
+from mlops_cls.data.sampling import MIRROR, EpochBatches, EpochSampler, Share, balanced_order
 from mlops_cls.errors import ConfigError, DataError
 
 RARE = np.repeat([0, 1, 2, 3], [200, 50, 6, 1])
 
 
+class Draw(NamedTuple):
+    row: int
+    seed: int
+
+
 def draws_of(sampler: EpochSampler, epoch: int = 0) -> list[Draw]:
     sampler.set_epoch(epoch)
-    return list(sampler)
+    return list(map(Draw, *(column.tolist() for column in sampler.draws())))
 
 
 def samplers(length: int, world: int, **options: object) -> list[EpochSampler]:
@@ -81,6 +87,27 @@ def test_a_resumed_epoch_is_another_one(balanced: np.ndarray | None) -> None:
     assert draws_of(EpochSampler(257, seed=5, **options)) != epochs[0]
 
 
+@pytest.mark.parametrize("balanced", [None, RARE], ids=["shuffle", "balanced"])
+def test_a_picture_is_mirrored_in_two_epochs_in_a_row(balanced: np.ndarray | None) -> None:
+    sampler = EpochSampler(257, shuffle=True, balanced=balanced, seed=6)
+    epochs = [{draw.row: draw.seed // MIRROR for draw in draws_of(sampler, epoch)} for epoch in range(3)]
+    both = epochs[0].keys() & epochs[1].keys() & epochs[2].keys()
+    assert len(both) > 100 if balanced is None else len(both) > 20
+    for row in both:
+        assert {epochs[0][row], epochs[1][row]} == {0, 1}
+        assert epochs[0][row] == epochs[2][row]
+    assert 0.3 < np.mean([epochs[0][row] for row in both]) < 0.7
+    another = {draw.row: draw.seed // MIRROR for draw in draws_of(EpochSampler(257, shuffle=True, seed=7))}
+    assert another != epochs[0]
+
+
+def test_the_order_or_the_draws_of_a_seed_have_changed() -> None:
+    # Weights of earlier runs come again only if these stay.
+    draws = draws_of(EpochSampler(5, shuffle=True, seed=3), 2)
+    assert [draw.row for draw in draws] == [4, 0, 1, 2, 3]
+    assert [draw.seed % MIRROR for draw in draws] == [486184, 3330970670, 195204538, 3017326895, 1968523691]
+
+
 @pytest.mark.parametrize("world", [2, 3, 8])
 @pytest.mark.parametrize("balanced", [None, RARE], ids=["shuffle", "balanced"])
 def test_processes_train_on_each_others_pictures_or_wait(balanced: np.ndarray | None, world: int) -> None:
@@ -98,10 +125,10 @@ def test_a_scored_picture_is_lost_or_doubled(length: int, world: int, batch_size
     shared = [EpochBatches(one, batch_size) for one in samplers(length, world, shuffle=False)]
     batches = [list(one) for one in shared]
     assert [len(one) for one in shared] == [len(part) for part in batches]
-    assert sorted(draw.row for part in batches for batch in part for draw in batch) == list(range(length))
+    assert sorted(row for part in batches for batch in part for row in batch.rows.tolist()) == list(range(length))
     for part in batches:
-        assert {len(batch) for batch in part[:-1]} <= {batch_size}
-        assert 0 < len(part[-1]) <= batch_size
+        assert {len(batch.rows) for batch in part[:-1]} <= {batch_size}
+        assert 0 < len(part[-1].rows) == len(part[-1].seeds) <= batch_size
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
@@ -110,7 +137,7 @@ def test_a_training_batch_is_short_although_there_are_others(length: int, batch_
     batches = [list(EpochBatches(one, batch_size)) for one in samplers(length, world, shuffle=True)]
     part = length // world
     expected = [batch_size] * (part // batch_size) or [part]
-    assert [[len(batch) for batch in one] for one in batches] == [expected] * world
+    assert [[len(batch.rows) for batch in one] for one in batches] == [expected] * world
 
 
 def test_a_process_is_left_without_pictures() -> None:

@@ -7,7 +7,7 @@ an error.
 
 from dataclasses import dataclass, field, fields
 
-from mlops_cls.choices import ClassWeights, LossName, Sampling
+from mlops_cls.choices import ClassWeights, Home, LossName, Sampling, Where
 from mlops_cls.config.data import DataConfig
 from mlops_cls.config.model import AugmentConfig, LossConfig, ModelConfig, OptimConfig
 from mlops_cls.config.run import LoggerConfig, RunConfig, RuntimeConfig, TrainerConfig
@@ -69,6 +69,8 @@ class Config:
                 f"runtime.batch_size={at_once} does not divide data.batch_size={self.data.batch_size}: a step is taken "
                 "in equal parts, or all at once"
             )
+        if self.data.home is Home.device and self.augment.where is Where.worker:
+            yield "data.home=device leaves no pictures to loader processes: set augment.where=device or data.home=disk"
         unfreeze, epochs = self.model.unfreeze_epoch, self.trainer.max_epochs
         if unfreeze is not None and unfreeze >= epochs and self.trainer.budget is None:
             yield f"model.unfreeze_epoch={unfreeze} would not be used: the run has trainer.max_epochs={epochs}"

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from mlops_cls.choices import BadPictures, Channels, CheckPolicy, Resize, Sampling, SourceKind, SplitBy
+from mlops_cls.choices import BadPictures, Channels, CheckPolicy, Home, Resize, Sampling, SourceKind, SplitBy
 from mlops_cls.rules import Problems, Section, bounded, unused
 
 FOLD_IS_TEST = "with data.folds the test split is a fold"
@@ -66,8 +66,12 @@ class DataConfig(Section):
     """Pictures per step and device."""
     sampler: Sampling = Sampling.shuffle
     """What an epoch of training draws: shuffle every picture once, balanced as many but all classes equally often."""
+    home: Home = Home.auto
+    """Where pictures lie during training. disk: read as they are drawn, at memory that does not grow with them. memory:
+    read whole once. device: on the GPU, which needs no loading at all. auto: device where train and val fit into a
+    quarter of the free GPU memory and augmentation can run there, else disk."""
     workers: int | None = bounded(None, low=0)
-    """Loader processes; default: none unless pictures are augmented and cores are free."""
+    """Loader processes; default: none unless they augment pictures and cores are free."""
     path_column: str | None = None
     """Table only: column with the picture's path, relative to the table (default path)."""
     label_column: str | None = None
@@ -84,6 +88,8 @@ class DataConfig(Section):
         yield from self._source_problems()
         if self.name in ("folder", "table") and self.root is None:
             yield f"data={self.name} needs data.root=PATH"
+        if self.home is Home.device and self.workers:
+            yield f"data.workers={self.workers} would not be used: with data.home=device there is nothing to load"
         yield from self._split_problems()
 
     def _source_problems(self) -> Problems:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_cls.choices import ClassWeights, LossName, Schedule
+from mlops_cls.choices import ClassWeights, LossName, Schedule, Where
 from mlops_cls.rules import Problems, Section, bounded, unused
 
 
@@ -49,11 +49,18 @@ class AugmentConfig(Section):
     """How training pictures are varied."""
 
     transforms: list[dict[str, Any]] = field(default_factory=list)
-    """albumentations by name with their arguments, in order; training pictures only."""
+    """albumentations by name with their arguments, in order, and AlternatingFlip; training pictures only."""
+    where: Where = Where.auto
+    """worker: albumentations, a picture at a time, as they are loaded. device: the same transforms by torch, a batch at
+    a time, on the device that trains; the common ones only. auto: device on CUDA if it has all of them, else worker."""
     mixup: float = bounded(0.0, low=0)
     """Alpha of mixup; 0 switches it off."""
     cutmix: float = bounded(0.0, low=0)
     """Alpha of cutmix; 0 switches it off. With both, each batch draws one."""
+
+    def problems(self) -> Problems:
+        if not self.transforms and self.where is not Where.auto:
+            yield f"augment.where={self.where} would not be used: there are no augment.transforms"
 
 
 @dataclass(kw_only=True, slots=True)

@@ -1,8 +1,8 @@
 """Augmentation of training pictures by albumentations, each draw fixed by its own seed.
 
-The only module that imports albumentations. A picture's draw depends on run seed, epoch and position alone: not on the
-number of worker processes, which in albumentations 2.0.8 would all repeat one another, and not on what was drawn
-before, so a resumed run sees what the uninterrupted one would have seen.
+With `alternating.py` the only module that imports albumentations. A picture's draw depends on run seed, epoch and
+position alone: not on the number of worker processes, which in albumentations 2.0.8 would all repeat one another, and
+not on what was drawn before, so a resumed run sees what the uninterrupted one would have seen.
 """
 
 import inspect
@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mlops_cls.data.sampling import MIRROR
 from mlops_cls.errors import ConfigError, did_you_mean, first_few
 from mlops_cls.pictures import Pixels
 
@@ -18,7 +19,8 @@ class Augment:
     """A chain of albumentations, applied to one uint8[H,W,C] picture at a time.
 
     Args:
-        transforms: mappings with ``name`` and that transform's arguments, in order.
+        transforms: mappings with ``name`` and that transform's arguments, in order. Besides those of albumentations
+            there is AlternatingFlip, which mirrors a picture left to right in every second epoch.
 
     Raises:
         ConfigError: a name or argument that albumentations does not have, or a value it refuses.
@@ -28,15 +30,27 @@ class Augment:
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else the import asks the package index for news
         import albumentations
 
-        self._chain = albumentations.Compose([_build(albumentations, spec) for spec in transforms], seed=0)
+        from mlops_cls.data.alternating import AlternatingFlip
+
+        known = vars(albumentations) | {"AlternatingFlip": AlternatingFlip}
+        self._chain = albumentations.Compose([_build(known, spec) for spec in transforms], seed=0)
+        self._alternating = [given for given in self.transforms if isinstance(given, AlternatingFlip)]
+
+    @property
+    def transforms(self) -> Sequence[Any]:
+        """The albumentations of the chain, in order; their settings are as albumentations has read them."""
+        transforms: Sequence[Any] = self._chain.transforms
+        return transforms
 
     def __call__(self, picture: Pixels, seed: int) -> Pixels:
-        """Return the picture after one draw; the same picture and seed give the same result.
+        """Return the picture after one draw; the same picture and seed (see `Draws`) give the same result.
 
         Raises:
             ConfigError: a transform changes size or type, which the network is not built for.
         """
-        self._chain.set_random_seed(seed)
+        self._chain.set_random_seed(seed % MIRROR)
+        for flip in self._alternating:
+            flip.mirrored = seed >= MIRROR
         result: Pixels = self._chain(image=picture)["image"]
         if result.shape != picture.shape or result.dtype != picture.dtype:
             was, became = (f"{pixels.dtype}{list(pixels.shape)}" for pixels in (picture, result))
@@ -46,27 +60,36 @@ class Augment:
         return result
 
 
-def _build(albumentations: Any, given: Any) -> Any:
+def _build(known: Mapping[str, Any], given: Any, *, inside: str = "") -> Any:
     if not isinstance(given, Mapping):
         raise ConfigError(f"augment.transforms: {given!r} is no mapping; write {{name: {given}}}")
     spec = dict(given)
     name = str(spec.pop("name", None))
-    kind = getattr(albumentations, name, None)
-    if not (inspect.isclass(kind) and issubclass(kind, albumentations.BasicTransform | albumentations.BaseCompose)):
-        names = [key for key, value in vars(albumentations).items() if inspect.isclass(value) and key[0].isupper()]
-        raise ConfigError(f"augment.transforms: name={name} is not in albumentations{did_you_mean(name, names)}")
-    known = set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs"} | {"p"}
-    unknown = sorted(set(spec) - known)
-    if unknown:
-        # albumentations itself would only warn, and leave the argument out.
-        hint = did_you_mean(unknown[0], known)
-        raise ConfigError(
-            f"augment.transforms: {name} has no {first_few(unknown)}{hint} ({name} has: {first_few(sorted(known), 30)})"
-        )
+    kind = _kind(known, name)
+    if inside and name == "AlternatingFlip":
+        raise ConfigError(f"augment.transforms: AlternatingFlip is inside {inside}: it belongs at the top of the list")
+    _check_arguments(name, kind, spec)
     arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in spec.items()}
     if "transforms" in spec:
-        arguments["transforms"] = [_build(albumentations, inner) for inner in spec["transforms"]]
+        arguments["transforms"] = [_build(known, inner, inside=name) for inner in spec["transforms"]]
     try:
         return kind(**arguments)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"augment.transforms: {name} refuses {spec}: {error}") from error
+
+
+def _kind(known: Mapping[str, Any], name: str) -> Any:
+    kind = known.get(name)
+    if not (inspect.isclass(kind) and issubclass(kind, known["BasicTransform"] | known["BaseCompose"])):
+        names = [key for key, value in known.items() if inspect.isclass(value) and key[0].isupper()]
+        raise ConfigError(f"augment.transforms: name={name} is not in albumentations{did_you_mean(name, names)}")
+    return kind
+
+
+def _check_arguments(name: str, kind: Any, spec: Mapping[str, Any]) -> None:
+    allowed = set(inspect.signature(kind.__init__).parameters) - {"self", "args", "kwargs"}
+    unknown = sorted(set(spec) - allowed)
+    if unknown:
+        # albumentations itself would only warn, and leave the argument out.
+        hint, listing = did_you_mean(unknown[0], allowed), first_few(sorted(allowed), 30) or "no arguments"
+        raise ConfigError(f"augment.transforms: {name} has no {first_few(unknown)}{hint} ({name} has: {listing})")

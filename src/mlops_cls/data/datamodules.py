@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader
 
-from mlops_cls.choices import CheckPolicy, Sampling
+from mlops_cls.choices import CheckPolicy, Home, Sampling, Where
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.doctor.policy import judge
-from mlops_cls.data.loader import Batch, StoreDataset, make_loader
+from mlops_cls.data.home import choose
+from mlops_cls.data.loader import StoreDataset, Unfinished, UnfinishedDataset, make_loader
 from mlops_cls.data.manifest import Manifest, Plan
 from mlops_cls.data.prepare import prepare
+from mlops_cls.data.resident import Arrivals
 from mlops_cls.data.sampling import Share
 from mlops_cls.data.source import Source
 from mlops_cls.data.sources.archive import ArchiveSource
@@ -40,10 +43,15 @@ class ImageDataModule(pl.LightningDataModule):
         store: folder that keeps prepared data sets.
         check: what to do about faults of the data; see `told` and `judge` in `data/doctor/policy.py`.
         augment: albumentations for training pictures, as mappings with ``name`` and arguments.
+        where: what augments, see `AugmentConfig.where`; auto for a Trainer on CUDA is the device, if it can.
+        home: where pictures lie, see `DataConfig.home`; auto for a Trainer on CUDA is the device, if they fit.
         batch_size: pictures per batch.
         workers: loader processes; None: as many as help.
         seed: of batch order and augmentation.
         sampler: shuffle for each training picture once an epoch, balanced for all classes equally often.
+
+    Batches to be finished on the device (`Unfinished`) become pictures and labels in `on_after_batch_transfer`, which
+    every Trainer calls; without a Trainer there are none unless `where` or `home` asks for the device.
 
     Under several processes each gets its own part of every split, in a training epoch as many batches as any other.
 
@@ -60,6 +68,8 @@ class ImageDataModule(pl.LightningDataModule):
         store: str | Path = "prepared",
         check: str = CheckPolicy.fail,
         augment: Sequence[Mapping[str, Any]] = (),
+        where: str = Where.auto,
+        home: str = Home.auto,
         batch_size: int = 64,
         workers: int | None = None,
         seed: int = 0,
@@ -67,13 +77,15 @@ class ImageDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.source, self.plan, self.store = source, plan or Plan(), Path(store)
-        self.check = _chosen("check", check, CheckPolicy)
+        self.check = _chosen("data.check", check, CheckPolicy)
         self.augment = Augment(augment) if augment else None
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.parts = 1
         """Batches that make one step of the optimiser; an epoch of training has whole steps only."""
-        self.sampler = _chosen("sampler", sampler, Sampling)
+        self.sampler = _chosen("data.sampler", sampler, Sampling)
+        self.where, self.home = _chosen("augment.where", where, Where), _chosen("data.home", home, Home)
         self._prepared: Prepared | None = None
+        self._arrivals: Arrivals | None = None
 
     def prepare_data(self) -> None:
         self.prepared  # noqa: B018 - preparing is the point
@@ -95,33 +107,61 @@ class ImageDataModule(pl.LightningDataModule):
         """Return a split; training pictures are augmented, the others never."""
         return StoreDataset(self.prepared, split, self.augment if split == "train" else None)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return a loader of `Batch`, or of `Unfinished` if there is something left to do on the device."""
         return make_loader(
-            self.dataset("train"),
+            self._on_its_way("train"),
             batch_size=self.batch_size,
             parts=self.parts,
             shuffle=True,
             balanced=self.sampler is Sampling.balanced,
             seed=self.seed,
-            workers=self.workers,
+            workers=0 if self._arriving().route.home is Home.device else self.workers,
             share=Share.of_this_process(),
+            pin=self._device.type == "cuda",
         )
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        return self._scoring_loader("val")
+    def val_dataloader(self) -> DataLoader[Any]:
+        return self._scoring_loader(self._on_its_way("val"))
 
-    def test_dataloader(self) -> DataLoader[Batch]:
-        return self._scoring_loader("test")
+    def test_dataloader(self) -> DataLoader[Any]:
+        # Read only once: to move it elsewhere first would not pay.
+        return self._scoring_loader(self.dataset("test"))
 
-    def _scoring_loader(self, split: str) -> DataLoader[Batch]:
+    def _scoring_loader(self, dataset: StoreDataset | UnfinishedDataset) -> DataLoader[Any]:
         # Lightning has set the process group up before it asks for loaders.
-        share = Share.of_this_process()
-        return make_loader(self.dataset(split), batch_size=self.batch_size, workers=0, share=share)
+        share, pin = Share.of_this_process(), self._device.type == "cuda"
+        return make_loader(dataset, batch_size=self.batch_size, workers=0, share=share, pin=pin)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Finish on the device what the loader left; pictures to be scored are never augmented."""
+        if not isinstance(batch, Unfinished):
+            return batch
+        assert self._arrivals is not None
+        return self._arrivals.finish(batch)
+
+    def teardown(self, stage: str) -> None:
+        self._arrivals = None  # what lies on the device is given back
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device("cpu") if self.trainer is None else self.trainer.strategy.root_device
+
+    def _on_its_way(self, split: str) -> StoreDataset | UnfinishedDataset:
+        return self._arriving().dataset(self.prepared, split, self.augment if split == "train" else None)
+
+    def _arriving(self) -> Arrivals:
+        """Return what finishes batches on the Trainer's device; chosen once, for pictures there take what was free."""
+        if self._arrivals is None or self._arrivals.device != self._device:
+            size = sum(self.prepared.images(split).nbytes for split in ("train", "val"))
+            route = choose(self.home, self.where, self.augment, self._device, size, workers=self.workers)
+            self._arrivals = Arrivals(route, self._device)
+        return self._arrivals
 
 
 def _chosen(key: str, given: str, kind: type[Choice]) -> Choice:
     if given not in list(kind):
-        raise unknown_name(f"data.{key}", given, list(kind))
+        raise unknown_name(key, given, list(kind))
     return kind(given)
 
 

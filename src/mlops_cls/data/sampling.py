@@ -2,25 +2,32 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
 from math import ceil
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import distributed
-from torch.utils.data import DistributedSampler, Sampler
+from torch.utils.data import DistributedSampler
 
 from mlops_cls.errors import DataError
 
 Rows = NDArray[np.int64]
 
+MIRROR = 2**32
+"""The bit of a seed that says in which of two epochs this is; which it is in epoch 0 is random per picture. What else
+an augmentation draws comes from the 32 bits below."""
 
-class Draw(NamedTuple):
-    """One picture to load, and the seed of its augmentation."""
 
-    row: int
-    seed: int
+class Draws(NamedTuple):
+    """Pictures to load, and the seed of each one's augmentation: int64[B] both."""
+
+    rows: Rows
+    seeds: Rows
+
+    def part(self, where: slice) -> Self:
+        return self._replace(rows=self.rows[where], seeds=self.seeds[where])
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Share:
         return cls(distributed.get_rank(), distributed.get_world_size())
 
 
-class EpochSampler(Sampler[Draw]):
+class EpochSampler:
     """This process's draws of an epoch: an order and augmentation seeds that depend on `seed` and the epoch alone.
 
     Args:
@@ -73,12 +80,19 @@ class EpochSampler(Sampler[Draw]):
         rest = self.length - self.share.rank
         return self.length // self.share.world if self.shuffle else ceil(rest / self.share.world)
 
-    def __iter__(self) -> Iterator[Draw]:
+    def draws(self) -> Draws:
+        """Return the epoch's draws, in arrays: a Python object for each took more time than reading 28x28 pixels."""
         generator = np.random.default_rng([self.seed, self.epoch])
         order = self._order(generator)
-        seeds = generator.integers(2**32, size=self.length)
+        seeds = generator.integers(2**32, size=self.length) + MIRROR * ((self._halves[order] + self.epoch) % 2)
         mine = slice(self.share.rank, self.share.rank + len(self) * self.share.world, self.share.world)
-        yield from map(Draw, order[mine].tolist(), seeds[mine].tolist())
+        return Draws(order, seeds).part(mine)
+
+    @cached_property
+    def _halves(self) -> Rows:
+        """int64[length] of 0 and 1, at random: in which of two epochs each row is mirrored."""
+        # Not a generator of any epoch: those are seeded with two numbers, and a third of 0 would be the same as none.
+        return np.random.default_rng([self.seed, 0, 1]).integers(2, size=self.length)
 
     def _order(self, generator: np.random.Generator) -> Rows:
         if not self.shuffle:
@@ -102,7 +116,7 @@ def balanced_order(labels: Rows, generator: np.random.Generator) -> Rows:
     return order
 
 
-class EpochBatches(DistributedSampler[list[Draw]]):
+class EpochBatches(DistributedSampler[Draws]):
     """A sampler's draws in batches.
 
     Shuffled (training) batches are all full, unless there is only one, and each process has as many. It is a
@@ -123,7 +137,7 @@ class EpochBatches(DistributedSampler[list[Draw]]):
             return steps * self.parts or ceil(len(self.sampler) / self.batch_size)
         return ceil(len(self.sampler) / self.batch_size)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
-        draws = iter(self.sampler)
-        for _ in range(len(self)):
-            yield list(islice(draws, self.batch_size))
+    def __iter__(self) -> Iterator[Draws]:
+        draws = self.sampler.draws()
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            yield draws.part(slice(start, start + self.batch_size))

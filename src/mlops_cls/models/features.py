@@ -4,7 +4,7 @@ A feature is what the network's classifier layer is given, whatever the network 
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytorch_lightning as pl
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.loader import Batch, StoreDataset, make_loader
-from mlops_cls.data.sampling import Draw
+from mlops_cls.data.sampling import Draws
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.finetune import set_frozen
 from mlops_cls.models.networks import classifier_of
@@ -34,8 +34,8 @@ class FeatureDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, draws: Sequence[Draw]) -> Batch:
-        rows = [draw.row for draw in draws]
+    def __getitem__(self, draws: Draws) -> Batch:
+        rows = torch.from_numpy(draws.rows)
         return self.features[rows], self.labels[rows]
 
 

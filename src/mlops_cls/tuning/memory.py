@@ -56,7 +56,7 @@ def largest_fitting(workload: Workload, runtime: Runtime, effective: int) -> Bat
         ConfigError: not even one picture fits.
     """
     for size in divisors(effective):
-        needed, free = bytes_of_step(workload, runtime, size), free_memory(runtime.device)
+        needed, free = bytes_of_step(workload, runtime, size), free_memory(runtime.torch_device)
         if needed <= MARGIN * free:
             log.info("%d pictures at once need %.2g GB of the %.3g GB free", size, needed / 1e9, free / 1e9)
             return Batching(effective, size)
