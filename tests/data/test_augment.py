@@ -1,12 +1,14 @@
 """Augmentation is what was asked for, the same for the same seed, and for training pictures only."""
 
 import pickle
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare, kstest
 
 from mlops_cls.compose import config_folder, load_config
 from mlops_cls.data.augment import Augment
@@ -143,3 +145,20 @@ def test_pictures_to_be_scored_are_augmented(tmp_path: Path) -> None:
     drawn = [picture.numpy().tobytes() for images, _ in data.train_dataloader() for picture in images]
     assert len(drawn) > 100
     assert not stored & set(drawn)
+
+
+def test_two_transforms_of_equal_probability_always_act_together() -> None:
+    augment = Augment(({"name": "HorizontalFlip", "p": 0.5}, {"name": "VerticalFlip", "p": 0.5}))
+    picture = np.arange(4, dtype=np.uint8).reshape(2, 2, 1)
+    drawn = Counter(augment(picture, seed).tobytes() for seed in range(4000))
+    assert len(drawn) == 4
+    assert chisquare(list(drawn.values())).pvalue > 1e-4
+
+
+def test_neighbouring_seeds_draw_alike() -> None:
+    augment = Augment(({"name": "GaussNoise", "std_range": [0.2, 0.2], "p": 1.0},))
+    grey = np.full((8, 8, 1), 128, np.uint8)
+    # Not the first pixel, to which OpenCV's generator gives no noise.
+    first = np.array([augment(grey, seed)[-1, -1, 0] for seed in range(2000)], np.float64)
+    assert abs(np.corrcoef(first[:-1], first[1:])[0, 1]) < 0.1
+    assert kstest((first - 128) / first.std(), "norm").statistic < 0.05

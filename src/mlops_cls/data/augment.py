@@ -8,7 +8,10 @@ not on what was drawn before, so a resumed run sees what the uninterrupted one w
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any
+
+import numpy as np
 
 from mlops_cls.data.sampling import MIRROR
 from mlops_cls.errors import ConfigError, did_you_mean, first_few
@@ -33,7 +36,11 @@ class Augment:
         from mlops_cls.data.alternating import AlternatingFlip
 
         known = vars(albumentations) | {"AlternatingFlip": AlternatingFlip}
-        self._chain = albumentations.Compose([_build(known, spec) for spec in transforms], seed=0)
+        self._chain = albumentations.Compose([_build(known, spec) for spec in transforms])
+        # One stream of random numbers for the whole chain. Its own `set_random_seed` would begin the same one anew in each
+        # transform, so that two of equal probability would always act together, and takes longer than a flip.
+        self._random, self._numbers = Random(0), np.random.Generator(np.random.PCG64(0))  # noqa: S311
+        self._chain.set_random_state(self._numbers, self._random)
         self._alternating = [given for given in self.transforms if isinstance(given, AlternatingFlip)]
 
     @property
@@ -48,7 +55,7 @@ class Augment:
         Raises:
             ConfigError: a transform changes size or type, which the network is not built for.
         """
-        self._chain.set_random_seed(seed % MIRROR)
+        self._begin(seed % MIRROR)
         for flip in self._alternating:
             flip.mirrored = seed >= MIRROR
         result: Pixels = self._chain(image=picture)["image"]
@@ -58,6 +65,11 @@ class Augment:
                 f"augment.transforms turn {was} into {became}; only transforms that keep size and type can be used"
             )
         return result
+
+    def _begin(self, seed: int) -> None:
+        self._random.seed(seed)
+        start = {"state": self._random.getrandbits(128), "inc": 1}
+        self._numbers.bit_generator.state = {"bit_generator": "PCG64", "state": start, "has_uint32": 0, "uinteger": 0}
 
 
 def _build(known: Mapping[str, Any], given: Any, *, inside: str = "") -> Any:
