@@ -14,6 +14,7 @@ from mlops_cls.compose import config_folder, load_config
 from mlops_cls.data.augment import Augment
 from mlops_cls.data.datamodules import DigitsDataModule
 from mlops_cls.data.manifest import Plan
+from mlops_cls.data.sampling import MIRROR
 from mlops_cls.errors import ConfigError
 from mlops_cls.pictures import Pixels
 
@@ -107,6 +108,8 @@ def test_the_callers_settings_are_changed() -> None:
         ({"name": "OneOf", "transforms": [{"name": "VertcalFlip"}]}, "did you mean 'VerticalFlip'"),
         ({"name": "OneOf", "transforms": ["VerticalFlip"]}, "'VerticalFlip' is no mapping; write {name: VerticalFlip}"),
         ({"name": "OneOf"}, "OneOf refuses"),
+        ({"name": "AlternatingFlip", "p": 0.5}, r"AlternatingFlip has no p \(AlternatingFlip has: no arguments"),
+        ({"name": "OneOf", "transforms": [{"name": "AlternatingFlip"}]}, "is inside OneOf: it belongs at the top"),
         ({"name": "HorizontalFlip", "p": 2.0}, "HorizontalFlip refuses"),
         ({"name": "Affine", "scale": "large"}, "Affine refuses"),
     ],
@@ -130,9 +133,10 @@ def test_a_transform_feeds_the_network_another_size_or_type(spec: dict[str, Any]
 
 
 def test_a_chain_draws_otherwise_in_another_process() -> None:
-    augment = Augment([MOVED, NOISY])
+    augment = Augment([{"name": "AlternatingFlip"}, MOVED, NOISY])
     copy = pickle.loads(pickle.dumps(augment))
-    np.testing.assert_array_equal(copy(noise(3), 7), augment(noise(3), 7))
+    for seed in (7, 7 + MIRROR):
+        np.testing.assert_array_equal(copy(noise(3), seed), augment(noise(3), seed))
 
 
 def test_pictures_to_be_scored_are_augmented(tmp_path: Path) -> None:

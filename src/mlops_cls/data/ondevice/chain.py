@@ -62,15 +62,6 @@ class BatchAugment:
         return drawn.contiguous(memory_format=torch.channels_last)
 
 
-def untranslated(augment: Augment) -> str | None:
-    """Return what of the chain the device cannot draw, with the reason; None if it can draw all of it."""
-    try:
-        BatchAugment(augment)
-    except ConfigError as error:
-        return str(error)
-    return None
-
-
 def _by_chance(operation: Operation, chance: float | Tensor, images: Tensor, uniforms: Uniforms) -> Tensor:
     chosen = chance if isinstance(chance, Tensor) else uniforms.take(1)[:, 0] < chance
     changed = operation(images, uniforms)
