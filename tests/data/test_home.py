@@ -213,18 +213,32 @@ def test_pictures_lie_or_are_augmented_where_it_is_slower(
     settings: tuple[str, str], transforms: tuple[Any, ...], device: torch.device, home: str, on_arrival: bool
 ) -> None:
     augment = Augment(transforms) if transforms else None
-    route = choose(Home(settings[0]), Where(settings[1]), augment, device, 200_000_000)
+    route = choose(Home(settings[0]), Where(settings[1]), augment, device, 200_000_000, picture=home_module.SMALL + 1)
     assert (route.home, route.augment is not None) == (home, on_arrival)
 
 
 @pytest.mark.usefixtures("gigabyte_free")
+def test_small_pictures_are_augmented_one_by_one_on_a_cpu() -> None:
+    def on_arrival(where: Where, transforms: tuple[Any, ...], workers: int | None = None) -> bool:
+        route = choose(Home.auto, where, Augment(transforms), CPU, 1000, picture=home_module.SMALL, workers=workers)
+        assert route.home is Home.disk
+        return route.augment is not None
+
+    assert on_arrival(Where.auto, (MOVED,))
+    assert on_arrival(Where.auto, (MOVED,), workers=0)
+    assert not on_arrival(Where.auto, (MOVED,), workers=2)
+    assert not on_arrival(Where.worker, (MOVED,))
+    assert not on_arrival(Where.auto, (MOVED, BLURRED))
+
+
+@pytest.mark.usefixtures("gigabyte_free")
 def test_pictures_leave_no_memory_to_the_network() -> None:
-    assert choose(Home.auto, Where.auto, None, CUDA, 260_000_000).home is Home.disk
-    assert choose(Home.auto, Where.auto, None, CUDA, 200_000_000, workers=2).home is Home.disk
-    assert choose(Home.device, Where.auto, None, CUDA, 900_000_000).home is Home.device
+    assert choose(Home.auto, Where.auto, None, CUDA, 260_000_000, picture=1).home is Home.disk
+    assert choose(Home.auto, Where.auto, None, CUDA, 200_000_000, picture=1, workers=2).home is Home.disk
+    assert choose(Home.device, Where.auto, None, CUDA, 900_000_000, picture=1).home is Home.device
     for home, device in ((Home.device, CUDA), (Home.memory, CPU)):
         with pytest.raises(ConfigError, match=rf"data.home={home}.* take 1.9 GiB and {device} has 0.9 GiB free: set"):
-            choose(home, Where.auto, None, device, 2_000_000_000)
+            choose(home, Where.auto, None, device, 2_000_000_000, picture=1)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,8 @@ class AugmentConfig(Section):
     """albumentations by name with their arguments, in order, and AlternatingFlip; training pictures only."""
     where: Where = Where.auto
     """worker: albumentations, a picture at a time, as they are loaded. device: the same transforms by torch, a batch at
-    a time, on the device that trains; the common ones only. auto: device on CUDA if it has all of them, else worker."""
+    a time, on the device that trains; the common ones only. auto: device if it has all of them and is faster, which it
+    is on CUDA and for pictures up to 32x32, else worker."""
     mixup: float = bounded(0.0, low=0)
     """Alpha of mixup; 0 switches it off."""
     cutmix: float = bounded(0.0, low=0)

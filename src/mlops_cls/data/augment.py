@@ -37,7 +37,7 @@ class Augment:
 
         known = vars(albumentations) | {"AlternatingFlip": AlternatingFlip}
         self._chain = albumentations.Compose([_build(known, spec) for spec in transforms])
-        # One stream of random numbers for the whole chain. Its own `set_random_seed` would begin the same one anew in each
+        # One stream of random numbers for the whole chain. Its own `set_random_seed` would begin the same one in each
         # transform, so that two of equal probability would always act together, and takes longer than a flip.
         self._random, self._numbers = Random(0), np.random.Generator(np.random.PCG64(0))  # noqa: S311
         self._chain.set_random_state(self._numbers, self._random)

@@ -43,7 +43,7 @@ class ImageDataModule(pl.LightningDataModule):
         store: folder that keeps prepared data sets.
         check: what to do about faults of the data; see `told` and `judge` in `data/doctor/policy.py`.
         augment: albumentations for training pictures, as mappings with ``name`` and arguments.
-        where: what augments, see `AugmentConfig.where`; auto for a Trainer on CUDA is the device, if it can.
+        where: what augments, see `AugmentConfig.where`; auto is the device where that is faster and possible.
         home: where pictures lie, see `DataConfig.home`; auto for a Trainer on CUDA is the device, if they fit.
         batch_size: pictures per batch.
         workers: loader processes; None: as many as help.
@@ -154,7 +154,12 @@ class ImageDataModule(pl.LightningDataModule):
         """Return what finishes batches on the Trainer's device; chosen once, for pictures there take what was free."""
         if self._arrivals is None or self._arrivals.device != self._device:
             size = sum(self.prepared.images(split).nbytes for split in ("train", "val"))
-            route = choose(self.home, self.where, self.augment, self._device, size, workers=self.workers)
+            geometry = self.manifest.geometry
+            # Without a Trainer nobody would finish the batches.
+            picture = geometry.size**2 * geometry.channels if self.trainer is not None else None
+            route = choose(
+                self.home, self.where, self.augment, self._device, size, picture=picture, workers=self.workers
+            )
             self._arrivals = Arrivals(route, self._device)
         return self._arrivals
 

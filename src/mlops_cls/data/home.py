@@ -12,6 +12,9 @@ from mlops_cls.runtime import free_memory
 
 GPU_SHARE = 0.25
 """Part of the free GPU memory that pictures may take unasked: network and activations need the rest."""
+SMALL = 32 * 32 * 3
+"""Bytes of a picture up to which a CPU augments whole batches sooner than albumentations augments picture by picture:
+at 28x28 in a fifth of the time, at 32x32x3 in about half, at 64x64x3 in twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +26,26 @@ class Route:
 
 
 def choose(
-    home: Home, where: Where, augment: Augment | None, device: torch.device, size: int, *, workers: int | None = None
+    home: Home,
+    where: Where,
+    augment: Augment | None,
+    device: torch.device,
+    size: int,
+    *,
+    picture: int | None,
+    workers: int | None = None,
 ) -> Route:
     """Return the route for `size` bytes of pictures; explicit settings are kept, auto is as fast as is safe.
 
     On CUDA augmentation runs on the device if all of it can, and pictures lie there if they fit into `GPU_SHARE` of
-    what is free. On the CPU neither: albumentations augments, and the page cache makes disk as good as memory.
+    what is free. On the CPU whole batches are augmented if a `picture` has no more than `SMALL` bytes and no `workers`
+    are asked for, and the page cache makes disk as good as memory.
 
     Raises:
         ConfigError: augmentation cannot run on the device though it must, or pictures do not fit where they must.
     """
-    on_arrival = _augment_on_device(home, where, augment, device)
+    pays = device.type == "cuda" or (picture is not None and picture <= SMALL and not workers)
+    on_arrival = _augment_on_arrival(home, where, augment, pays=pays)
     if home is Home.auto:
         undisturbed = augment is None or on_arrival is not None
         home = Home.device if undisturbed and not workers and _fits(size, device) else Home.disk
@@ -51,13 +63,13 @@ def check(home: Home, where: Where, augment: Augment | None) -> None:
         BatchAugment(augment)
 
 
-def _augment_on_device(home: Home, where: Where, augment: Augment | None, device: torch.device) -> BatchAugment | None:
+def _augment_on_arrival(home: Home, where: Where, augment: Augment | None, *, pays: bool) -> BatchAugment | None:
     if augment is None or where is Where.worker:
         return None
     if where is Where.device or home is Home.device:
         return BatchAugment(augment)
     try:
-        return BatchAugment(augment) if device.type == "cuda" else None
+        return BatchAugment(augment) if pays else None
     except ConfigError:
         return None
 
