@@ -131,3 +131,8 @@ def test_network_built_for_one_size_is_refused_before_anything_is_prepared(overr
 def test_one_epoch_has_no_room_for_small_pictures() -> None:
     with pytest.raises(ConfigError, match="there is only one"):
         load_config("trainer.progressive=true", "trainer.max_epochs=1")
+
+
+def test_run_is_not_stopped_for_scores_at_a_size_it_has_not_yet_trained_at() -> None:
+    with pytest.raises(ConfigError, match=r"patience=3 and trainer\.progressive=true exclude each other"):
+        load_config("trainer.progressive=true", "trainer.patience=3")

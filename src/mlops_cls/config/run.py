@@ -48,6 +48,11 @@ class TrainerConfig(Section):
             yield f"trainer.budget={self.budget} is no time: give a number and s, min or h, such as 90s, 10min or 1.5h"
         if self.progressive and self.max_epochs == 1 and self.budget is None:
             yield "trainer.progressive=true would not be used: the last epoch is at full size, and there is only one"
+        if self.progressive and self.patience is not None:
+            yield (
+                f"trainer.patience={self.patience} and trainer.progressive=true exclude each other: val, at full size, "
+                "may get worse while training on small pictures goes on; say trainer.patience=null"
+            )
 
 
 def seconds_in(text: str) -> float | None:
