@@ -9,10 +9,12 @@ ImageFolder, in float32 and channels first, with Adam. Every side trains anew in
 left out.
 """
 
+import sys
 import tempfile
 import warnings
 from argparse import Namespace
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -85,7 +87,8 @@ def steady(rates: list[float]) -> float:
 
 def fit(config: mc.Config) -> float:
     """Return the steps per second of `mc.fit`."""
-    mc.fit(config)
+    with redirect_stdout(sys.stderr):
+        mc.fit(config)
     return steady(StepRate.latest.rates)
 
 

@@ -5,10 +5,12 @@ side is scored at the end of each epoch by the same code. Ours scores its own va
 always does, and that counts too.
 """
 
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -97,7 +99,7 @@ class Settings:
 def train_ours(pictures: Pictures, settings: Settings, seed: int, race: Race) -> None:
     """Run an experiment by name, from an empty store."""
     HeldOut.race, HeldOut.batches, HeldOut.classes = race, None, pictures.classes
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as home, redirect_stdout(sys.stderr):
         own = [f"seed={seed}", "logger=none", f"data.store={home}/store", f"run.folder={home}/runs"]
         mc.fit(mc.load_config(*settings.ours, *own, "trainer.callbacks=[{_target_: trainings.HeldOut}]"))
 

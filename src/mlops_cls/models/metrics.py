@@ -9,7 +9,10 @@ PER_CLASS = ("precision", "recall", "f1", "support")
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """Return int64[K,K]; entry (i, j) counts the pictures of class i that were called j."""
-    return torch.bincount(labels * num_classes + predicted, minlength=num_classes**2).view(num_classes, num_classes)
+    # Not `bincount`, for which a GPU would have to stop and tell the largest number.
+    counts = torch.zeros(num_classes**2, dtype=torch.long, device=labels.device)
+    counts.index_add_(0, labels * num_classes + predicted, torch.ones_like(labels))
+    return counts.view(num_classes, num_classes)
 
 
 def per_class(confusion: Tensor) -> dict[str, Tensor]:
