@@ -120,10 +120,14 @@ def test_a_resumed_run_forgets_its_shortened_plan() -> None:
     assert again.state_dict() == deadline.state_dict()
 
 
-def test_measuring_speed_changes_the_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("batch_size", [64, 5000])
+def test_measuring_speed_changes_the_classifier_or_needs_long_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int
+) -> None:
     monkeypatch.setattr(budget, "LOOK", 0.05)
-    data = mc.DigitsDataModule(store=tmp_path, batch_size=64, plan=mc.Plan(size=8))
-    classifier = mc.ImageClassifier(mc.make_card(data.manifest, "baseline_cnn"))
+    data = mc.DigitsDataModule(store=tmp_path, batch_size=batch_size, plan=mc.Plan(size=8))
+    optim = OptimConfig(warmup_epochs=3)
+    classifier = mc.ImageClassifier(mc.make_card(data.manifest, "baseline_cnn"), optim=optim)
     before = {name: value.clone() for name, value in classifier.state_dict().items()}
     runtime = Runtime.resolve(mc.load_config("runtime.device=cpu").runtime)
     speed = measure(classifier, runtime, data, {"val": 268, "test": 270}, frozen=False)
