@@ -28,6 +28,22 @@ def test_import_takes_less_than_three_tenths_of_a_second() -> None:
     assert min(float(run_python(code).stdout) for _ in range(3)) < 0.3
 
 
+@pytest.mark.parametrize("argument", ["--help", "optim.lrr=1"])
+def test_help_or_a_mistyped_setting_waits_for_torch(argument: str) -> None:
+    code = f"""
+import sys
+from mlops_cls.train import main
+try:
+    main([{argument!r}])
+except Exception as error:
+    print(error)
+print([m for m in ("torch", "timm", "pytorch_lightning") if m in sys.modules])
+"""
+    said = run_python(code).stdout.strip().splitlines()
+    assert said[-1] == "[]"
+    assert "optim" in "".join(said)
+
+
 @pytest.mark.parametrize("name", mc.__all__)
 def test_every_exported_name_exists_and_stays_itself(name: str) -> None:
     first = getattr(mc, name)

@@ -1,6 +1,12 @@
 """Train, select, test and keep a classifier: ``python -m mlops_cls.train experiment=quickstart``."""
 
+from typing import TYPE_CHECKING
+
 from mlops_cls.cli import run_verb
+
+if TYPE_CHECKING:
+    from mlops_cls.config import Config
+    from mlops_cls.run import Run
 
 USAGE = """Train, select, test and keep an image classifier.
 
@@ -13,10 +19,22 @@ USAGE = """Train, select, test and keep an image classifier.
 def main(arguments: list[str]) -> None:
     """Compose the config that the command line asks for, and fit it; several folds are summed up at the end."""
     from mlops_cls.compose import run_with_config
-    from mlops_cls.folds import conclude_folds
+
+    run_with_config(_fit, "mlops_cls.train", arguments, usage=USAGE, at_end=_conclude)
+
+
+def _fit(config: "Config") -> "Run":
+    # Imported only now, so that help and the refusal of a mistyped setting come without waiting for torch.
     from mlops_cls.training import fit
 
-    run_with_config(fit, "mlops_cls.train", arguments, usage=USAGE, at_end=conclude_folds)
+    return fit(config)
+
+
+def _conclude(runs: "list[Run]") -> None:
+    if len(runs) > 1:
+        from mlops_cls.folds import conclude_folds
+
+        conclude_folds(runs)
 
 
 if __name__ == "__main__":

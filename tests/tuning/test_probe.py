@@ -57,6 +57,11 @@ def test_a_short_run_is_measured_at_length_or_departs_from_the_rule(make_workloa
     assert workload.asked == [rule]
 
 
+@pytest.mark.parametrize(("seconds", "steps"), [(0.001, 50), (0.01, 20), (0.09, 2), (3.0, 2)])
+def test_fast_steps_are_measured_too_briefly_or_slow_ones_too_long(seconds: float, steps: int) -> None:
+    assert probing.steps_of(seconds) == steps
+
+
 def test_settings_that_were_given_are_measured_against(make_workload: Make) -> None:
     config = RuntimeConfig(device=Device.cpu, precision=Precision.fp32, channels_last=False, compile=False)
     rule = Runtime.resolve(config)

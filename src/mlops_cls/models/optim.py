@@ -17,7 +17,7 @@ from mlops_cls.errors import ConfigError, unknown_name
 DEFAULT_MOMENTUM = 0.9
 ONECYCLE_RISE, ONECYCLE_START, ONECYCLE_END = 0.3, 1 / 25, 1e-4 / 25
 DEFAULT_STEP_FACTOR = 0.1
-FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad)
+FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 """torch's own with one kernel for all of a step: of resnet18 on one core, AdamW's took 7 ms and not 57."""
 
 

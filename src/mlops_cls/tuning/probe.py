@@ -22,9 +22,10 @@ WORTH_COMPILING = 1200.0
 """Seconds: compiling takes up to a minute here, and gains a tenth or two."""
 LONGEST = 10.0
 """Seconds after which no further round of measurements begins."""
-ROUNDS, STEPS = 3, 2
-QUICK = 0.5
-"""Seconds that a measured step may take; with fewer pictures if need be, so that every runtime gets its rounds."""
+ROUNDS, STEPS, MOST_STEPS = 3, 2, 50
+QUICK, LONG_ENOUGH = 0.5, 0.2
+"""Seconds that a step may take, with fewer pictures if need be, so that every runtime gets its rounds; and seconds over
+which fast steps are measured, so that the clock is no part of them."""
 HOPELESS = 1.4
 """Times as slow as the best of the first round: not measured again."""
 CLEARLY = 0.97
@@ -72,26 +73,32 @@ def probe(
     if expected(first.best) < WORTH_MEASURING:
         return rule, []
     workload.shorten(QUICK / first.best)
+    steps = steps_of(first.best * workload.pictures)
     trials = [Trial(runtime) for runtime in runtimes]
-    race(trials, workload)
+    race(trials, workload, steps)
     winner = fastest(trials)
     if may_compile and expected(winner.best) > WORTH_COMPILING:
         compiled = warmed_up(Trial(replace(winner.runtime, compile=True)), workload)
         trials.append(compiled)
-        race([winner, compiled], workload)
+        race([winner, compiled], workload, steps)
         check(trials)
         winner = fastest([winner, compiled])
     taken = replace(winner.runtime, compile=True) if config.compile else winner.runtime
     return taken, [trial.describe() for trial in trials]
 
 
-def race(trials: list[Trial], workload: Workload) -> None:
+def steps_of(seconds: float) -> int:
+    """Return how many steps of so many seconds are measured at once."""
+    return max(STEPS, min(MOST_STEPS, int(LONG_ENOUGH / seconds)))
+
+
+def race(trials: list[Trial], workload: Workload, steps: int = STEPS) -> None:
     """Measure in alternation, since clocks drift: every runtime, then those that can still win."""
     began = time.perf_counter()
     running = trials
     for _ in range(ROUNDS):
         for trial in running:
-            measured(trial, workload)
+            measured(trial, workload, steps)
         check(trials)
         limit = HOPELESS * min(trial.best for trial in trials)
         running = [trial for trial in trials if trial.best <= limit]
@@ -105,14 +112,16 @@ def warmed_up(trial: Trial, workload: Workload) -> Trial:
     return trial
 
 
-def measured(trial: Trial, workload: Workload) -> Trial:
+def measured(trial: Trial, workload: Workload, steps: int = STEPS) -> Trial:
     """Add one measurement to a trial; whatever a runtime raises speaks against it alone."""
     try:
-        seconds, trial.losses = workload.timed(trial.runtime, STEPS)
+        seconds, losses = workload.timed(trial.runtime, steps)
     except Exception as error:
         # torch.compile and odd precisions fail in many ways of their own; training without them goes on.
         trial.problem = (str(error) or type(error).__name__).splitlines()[0]
     else:
+        # Many steps on one batch would lead apart what differs in the last digit alone.
+        trial.losses = losses[: STEPS + 1]
         trial.seconds.append(seconds / workload.pictures)
     return trial
 
