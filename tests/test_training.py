@@ -34,7 +34,7 @@ def test_run_folder_holds_everything_a_run_promises(tiny_run: mc.Run) -> None:
     assert [name for name in promised if not (tiny_run.folder / name).stat().st_size] == []
     assert not list(tiny_run.folder.rglob("*.partial"))
     # Other tests may have trained there since.
-    newest = max(folder for folder in tiny_run.folder.parent.iterdir() if not folder.is_symlink())
+    newest = max(folder for folder in tiny_run.folder.parent.iterdir() if folder.is_dir() and not folder.is_symlink())
     assert (tiny_run.folder.parent / "latest").resolve() == newest.resolve()
 
 

@@ -225,8 +225,7 @@ def test_small_pictures_are_augmented_one_by_one_on_a_cpu() -> None:
         return route.augment is not None
 
     assert on_arrival(Where.auto, (MOVED,))
-    assert on_arrival(Where.auto, (MOVED,), workers=0)
-    assert not on_arrival(Where.auto, (MOVED,), workers=2)
+    assert on_arrival(Where.auto, (MOVED,), workers=2)  # else their number would change what is drawn
     assert not on_arrival(Where.worker, (MOVED,))
     assert not on_arrival(Where.auto, (MOVED, BLURRED))
 

