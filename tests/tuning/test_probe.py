@@ -227,4 +227,7 @@ def test_a_damaged_cache_stops_the_run(make_workload: Make, content: str) -> Non
 
 def test_a_cache_that_cannot_be_written_stops_the_run(make_workload: Make, cache_folder: Path) -> None:
     cache_folder.write_text("a file in the way")
-    cache.keep(cache.place(make_workload(), FIRST, CPU), FIRST, [{"runtime": str(FIRST), "pictures_per_second": 5.0}])
+    path = cache.place(make_workload(), FIRST, CPU)
+    cache.keep(path, FIRST, [{"runtime": str(FIRST), "pictures_per_second": 5.0}])
+    assert cache.recall(path, FIRST) is None
+    assert cache_folder.read_text() == "a file in the way"
