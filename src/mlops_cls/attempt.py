@@ -39,6 +39,7 @@ class Training:
     make_classifier: Callable[[Tuned], ImageClassifier]
     folder: Path
     loggers: Sequence[Logger]
+    callbacks: Sequence[pl.Callback]
     end: float | None
 
     def run(self, tuned: Tuned) -> None:
@@ -65,7 +66,13 @@ class Training:
             deadline = self._plan(tuned, classifier, features or self.data, accumulate, self.end)
             classifier.total_steps = deadline.schedule.batches // accumulate
         trainer = make_trainer(
-            self.config, tuned.runtime, self.folder, self.loggers, accumulate=accumulate, deadline=deadline
+            self.config,
+            tuned.runtime,
+            self.folder,
+            self.loggers,
+            accumulate=accumulate,
+            deadline=deadline,
+            callbacks=self.callbacks,
         )
         last = self.folder / LAST
         # A plan for the time that is left begins at the beginning.

@@ -26,6 +26,7 @@ def make_trainer(
     *,
     accumulate: int,
     deadline: Deadline | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> pl.Trainer:
     """Return the Trainer of a run; checkpoints go into `folder`.
 
@@ -40,7 +41,7 @@ def make_trainer(
         deterministic=trainer.deterministic,
         limit_train_batches=trainer.limit_batches,
         logger=list(loggers),
-        callbacks=[*([deadline] if deadline else []), *_callbacks(trainer, config.model, folder)],
+        callbacks=[*([deadline] if deadline else []), *_callbacks(trainer, config.model, folder), *callbacks],
         enable_progress_bar=shows_progress(),
         enable_model_summary=False,
         num_sanity_val_steps=0,

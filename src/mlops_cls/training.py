@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +31,12 @@ from mlops_cls.tuning.tune import Tuned, tune
 log = logging.getLogger(__name__)
 
 
-def fit(config: Config) -> Run:
+def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
     """Train, select the best checkpoint by validation, and test that one checkpoint once.
+
+    Args:
+        config: all settings of the run.
+        callbacks: Lightning callbacks beside those of the config, such as one that ends a run of a search early.
 
     Raises:
         ConfigError: a setting is unknown, impossible or unused; nothing was written.
@@ -54,10 +59,18 @@ def fit(config: Config) -> Run:
         _introduce(classifier, data)
         tuned = tune(config, classifier, data)
         _say_runtime(classifier, tuned.runtime)
-        return _train(config, data, start, folder, tuned, began)
+        return _train(config, data, start, folder, tuned, began, callbacks)
 
 
-def _train(config: Config, data: ImageDataModule, start: Start, folder: Path, tuned: Tuned, began: float) -> Run:
+def _train(
+    config: Config,
+    data: ImageDataModule,
+    start: Start,
+    folder: Path,
+    tuned: Tuned,
+    began: float,
+    callbacks: Sequence[pl.Callback],
+) -> Run:
     public = replace(config, data=without_signature(config.data))
     identity = data.manifest.identity() | {"origin": origin_of(config.data)}
     provenance = capture(public, data=identity, runtime=tuned.describe())
@@ -74,7 +87,7 @@ def _train(config: Config, data: ImageDataModule, start: Start, folder: Path, tu
         table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
         loggers = [table] if tracker.logger is None else [table, tracker.logger]
         end = None if config.trainer.budget_seconds is None else began + config.trainer.budget_seconds
-        Training(config, data, make_classifier, folder, loggers, end).run(tuned)
+        Training(config, data, make_classifier, folder, loggers, callbacks, end).run(tuned)
         return conclude(folder, data, tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor)
 
 
