@@ -72,14 +72,23 @@ class Training:
         self.table.restore(before.rows)
         if before.is_over(self.config.trainer.max_epochs):
             return
+        if before.rows or before.drawn:
+            log.info("trained before: %d epochs, and %d pictures of the next", before.epoch, before.drawn)
         classifier = self.make_classifier(tuned)
         self.data.batch_size, self.data.parts = batching.size, batching.parts
         self.data.begin = Position(before.epoch, before.drawn)
         features = frozen_features(classifier, self.data) if same_each_epoch(self.config) else None
         batches, accumulate = features or self.data, self.config.trainer.accumulate * batching.parts
         deadline = self._deadline(tuned, classifier, batches, accumulate, before)
-        plan = None if deadline is None else deadline.plan
-        last = LastCheckpoint(path, self.table, before, pictures=batching.size, began=self.began, plan=plan)
+        last = LastCheckpoint(
+            path,
+            self.table,
+            before,
+            pictures=batching.size,
+            epochs=self.config.trainer.max_epochs,
+            began=self.began,
+            plan=None if deadline is None else deadline.plan,
+        )
         guard = StepGuard(last, self.interruption, every=self.config.trainer.save_seconds)
         trainer = make_trainer(
             self.config,

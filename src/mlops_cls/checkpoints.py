@@ -108,6 +108,7 @@ class LastCheckpoint(pl.Callback):
         table: the rows of the epochs, which are kept with it: the two cannot contradict each other.
         before: where this process goes on.
         pictures: of a batch, over all processes.
+        epochs: `trainer.max_epochs`.
         began: when this process began, on the clock of `time.monotonic`.
         plan: of a run with a budget.
     """
@@ -121,11 +122,12 @@ class LastCheckpoint(pl.Callback):
         before: Progress,
         *,
         pictures: int,
+        epochs: int,
         began: float,
         plan: dict[str, float] | None = None,
     ) -> None:
         self.path, self.table, self.before = path, table, before
-        self.pictures, self.began, self.plan = pictures, began, plan
+        self.pictures, self.epochs, self.began, self.plan = pictures, epochs, began, plan
         self.saved = time.monotonic()
         self._progress = before
 
@@ -159,7 +161,7 @@ class LastCheckpoint(pl.Callback):
             self._begin_within(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.save(trainer, finished=trainer.max_epochs)
+        self.save(trainer, finished=self.epochs)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         assert isinstance(module, ImageClassifier)

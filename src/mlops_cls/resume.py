@@ -21,6 +21,8 @@ from mlops_cls.run import CARD, CONFIG, METRICS, keep_settings, lock_run, new_ru
 
 FREE = ("run.", "logger.", "data.workers", "trainer.save_every")
 """Settings that may differ: they change nothing of what is trained."""
+FIXED = ("model.", "optim.", "data.batch_size", "trainer.accumulate", "trainer.ema", "trainer.budget")
+"""Settings that the state of optimiser, schedule and average belongs to."""
 LONGER = "trainer.max_epochs"
 
 log = logging.getLogger(__name__)
@@ -134,15 +136,27 @@ def _told(config: Config) -> tuple[Earlier, FileLock]:
             f"run.resume=must: {earlier.folder} is finished; for more epochs give {LONGER}=NUMBER, for a run like it "
             "run.resume=never"
         )
-    if not (earlier.continues or earlier.to_be_longer or config.run.accept_changes) and earlier.changes:
-        raise ConfigError(
-            f"run.resume=must: {earlier.folder} has other settings: {_listed(earlier.changes)}; to continue it all the "
-            "same add run.accept_changes=true, to begin anew run.resume=never"
-        )
+    if not (earlier.continues or earlier.to_be_longer):
+        _refuse(earlier, told=config.run.accept_changes is True)
     lock = lock_run(earlier.folder)
     if lock is None:
         raise ArtifactError(f"run.resume=must: another process is training in {earlier.folder}: wait, or end it")
     return earlier, lock
+
+
+def _refuse(earlier: Earlier, *, told: bool) -> None:
+    """Raise the error that lists what has changed, unless it may change and that was told."""
+    fixed = {key: pair for key, pair in earlier.changes.items() if key.startswith(FIXED)}
+    if fixed:
+        raise ConfigError(
+            f"run.resume=must: {earlier.folder} cannot go on with {_listed(fixed)}; to begin anew with its weights: "
+            f"run.resume=never model.weights={earlier.folder / BEST}"
+        )
+    if earlier.changes and not told:
+        raise ConfigError(
+            f"run.resume=must: {earlier.folder} has other settings: {_listed(earlier.changes)}; to continue it all the "
+            "same add run.accept_changes=true, to begin anew run.resume=never"
+        )
 
 
 def _earlier_runs(config: Config) -> list[Earlier]:
