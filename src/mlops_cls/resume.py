@@ -17,7 +17,7 @@ from mlops_cls.config import Config
 from mlops_cls.config.run import RunConfig
 from mlops_cls.data.raw import without_signature
 from mlops_cls.errors import ArtifactError, ConfigError, first_few
-from mlops_cls.run import CARD, CONFIG, METRICS, keep_settings, lock_run, new_run_folder, point_latest
+from mlops_cls.run import BEST, CARD, CONFIG, METRICS, keep_settings, lock_run, new_run_folder, point_latest
 
 FREE = ("run.", "logger.", "data.workers", "trainer.save_every")
 """Settings that may differ: they change nothing of what is trained."""
