@@ -42,14 +42,14 @@ def weights_of(run: mc.Run) -> dict[str, torch.Tensor]:
     return state
 
 
-def record_again(run: mc.Run, to: Path, **changed: dict[str, Any]) -> Path:
+def record_again(run: mc.Run, to: Path, **changed: Any) -> Path:
     """Copy a run folder, and let its card's provenance tell other values: `section={key: value}`."""
     folder = to / run.folder.name
     shutil.copytree(run.folder, folder)
     # Not of this repository, to which anything may happen while the tests run.
     provenance = json.loads(json.dumps(run.card.provenance)) | {"git": None}
     for section, values in changed.items():
-        provenance[section] = (provenance[section] or {}) | values
+        provenance[section] = (provenance[section] or {}) | values if isinstance(values, dict) else values
     replace(run.card, provenance=provenance).save(folder / "card.json")
     return folder
 
@@ -204,9 +204,12 @@ def test_what_cannot_be_kept_the_same_is_not_said(tiny_run: mc.Run, tmp_path: Pa
     changed = config_with(tiny_run, "trainer", budget="60s") | config_with(
         tiny_run, "model", weights=str(tiny_run.checkpoint)
     )
-    commit, budget, weights = examine(record_again(tiny_run, tmp_path, config=changed)).notes
+    resumed = {"resumed": [{"changes": {"trainer.max_epochs": [1, 2]}}, {"changes": {}}]}
+    folder = record_again(tiny_run, tmp_path, config=changed, **resumed)
+    commit, budget, longer, weights = examine(folder).notes
     assert commit.endswith("no commit is recorded")
     assert budget.startswith("trainer.budget=60s is kept by the clock")
+    assert longer.startswith("the run was continued with another trainer.max_epochs;")
     assert weights.startswith(f"model.weights={tiny_run.checkpoint} is taken as it is now")
 
 
@@ -240,6 +243,7 @@ def test_reproducing_a_reproduction_lengthens_its_name(tiny_run: mc.Run, tmp_pat
     folder = record_again(tiny_run, tmp_path, config=config_with(tiny_run, "run", name="x_again"))
     config = examine(folder).config
     assert (config.run.name, config.run.folder, config.logger.name) == ("x_again", str(tmp_path), "none")
+    assert config.run.resume == "never"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need developer mode")

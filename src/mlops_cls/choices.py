@@ -142,3 +142,11 @@ class WandbMode(StrEnum):
     auto = "auto"
     online = "online"
     offline = "offline"
+
+
+class Resume(StrEnum):
+    """What to do with an unfinished run of the same settings."""
+
+    auto = "auto"
+    never = "never"
+    must = "must"

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from mlops_cls.errors import MlopsError, did_you_mean
+from mlops_cls.errors import Interrupted, MlopsError, did_you_mean
 
 VERBS = {
     "prepare": "turn raw pictures into a checked, split, memory-mapped store",
@@ -37,6 +37,9 @@ def run_verb(verb: Callable[[list[str]], None], arguments: list[str] | None = No
     except MlopsError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_ERROR)
+    except Interrupted as interrupted:
+        print(f"interrupted: {interrupted}", file=sys.stderr)
+        sys.exit(interrupted.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from mlops_cls.atomic import replacing, write_text
 from mlops_cls.card import ModelCard
 from mlops_cls.choices import Monitor
 from mlops_cls.data.datamodules import ImageDataModule
@@ -43,6 +44,8 @@ def conclude(
     accuracy = f"test, {len(outputs['test'].labels)} pictures, accuracy {run.metrics['test/accuracy']:.3f}"
     draw_confusion(pictures["confusion"], outputs["test"].confusion, run.card.classes, title=accuracy)
     tracker.summarise(run.metrics, pictures)
+    # Last, for by this file a run is known to be finished.
+    write_text(folder / METRICS, json.dumps(run.metrics, indent=2) + "\n")
     _say(run, len(outputs["test"].labels), f"epoch {epoch + 1} of {len(rows)}, by val/{monitor.value}")
     return run
 
@@ -58,7 +61,6 @@ def evaluate_split(classifier: ImageClassifier, data: ImageDataModule, split: st
 
 
 def _write(run: Run, test: Outputs) -> None:
-    (run.folder / METRICS).write_text(json.dumps(run.metrics, indent=2) + "\n")
     run.card.save(run.folder / CARD)
     write_per_class(run.folder / "per_class.csv", test, run.card.classes)
     write_predictions(run.folder / PREDICTIONS, test, run.card.classes)
@@ -69,9 +71,8 @@ def _replace_card(checkpoint: Path, card: ModelCard) -> None:
     """Let the checkpoint carry its own scores too."""
     content = read_checkpoint(checkpoint)
     content[CARD_KEY] = card.to_dict()
-    aside = checkpoint.with_suffix(".partial")
-    torch.save(content, aside)
-    aside.replace(checkpoint)
+    with replacing(checkpoint) as aside:
+        torch.save(content, aside)
 
 
 def _say(run: Run, pictures: int, chosen: str) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from mlops_cls.atomic import write_text
 from mlops_cls.build import make_datamodule, read_start
-from mlops_cls.choices import Device, LoggerName
+from mlops_cls.choices import Device, LoggerName, Resume
 from mlops_cls.compose import restore
-from mlops_cls.config import Config, RuntimeConfig
+from mlops_cls.config import Config
 from mlops_cls.data.raw import root_of
 from mlops_cls.errors import ArtifactError, ConfigError, DataError
 from mlops_cls.models.weights import read_checkpoint
@@ -27,7 +28,7 @@ from mlops_cls.reproduction import (
     data_changes,
 )
 from mlops_cls.run import BEST, Run
-from mlops_cls.runtime import Runtime
+from mlops_cls.runtime import Runtime, is_here
 from mlops_cls.training import fit
 
 FILE = "reproduction.json"
@@ -156,7 +157,7 @@ def repeat(repetition: Repetition, *, tolerance: float = 0.0) -> Reproduction:
     compared = Reproduction(
         record.name, str(run.folder), repetition.notes, repetition.changes, scores, weights, tolerance
     )
-    (run.folder / FILE).write_text(json.dumps(compared.describe(), indent=2) + "\n", encoding="utf-8")
+    write_text(run.folder / FILE, json.dumps(compared.describe(), indent=2) + "\n")
     return compared
 
 
@@ -180,7 +181,7 @@ def _config(record: Record, overrides: Sequence[str]) -> Config:
         **values,
         "runtime": _runtime(record.provenance["runtime"], values["data"]["batch_size"]),
         "logger": {"name": LoggerName.none.value},
-        "run": {**values["run"], **place},
+        "run": {**values["run"], "resume": Resume.never.value, "accept_changes": None, **place},
     }
     try:
         restore(again, ())
@@ -195,13 +196,10 @@ def _config(record: Record, overrides: Sequence[str]) -> Config:
 
 def _runtime(recorded: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
     """Return what was chosen then, so that nothing is measured now; another device only where that one is not here."""
-    try:
-        device = Runtime.resolve(RuntimeConfig(device=Device(recorded["device"]))).device
-    except ConfigError:
-        device = Device.auto
+    device = Device(recorded["device"])
     kept = {key: recorded[key] for key in ("precision", "channels_last", "compile")}
     at_once = None if recorded["batch_size"] == batch_size else recorded["batch_size"]
-    return {"device": device.value, "batch_size": at_once, **kept}
+    return {"device": (device if is_here(device) else Device.auto).value, "batch_size": at_once, **kept}
 
 
 def _identity(config: Config) -> dict[str, Any]:
@@ -228,6 +226,8 @@ def _notes(provenance: Mapping[str, Any]) -> Iterator[str]:
             f"trainer.budget={budget} is kept by the clock: the number of steps will be another, and so will scores "
             "and weights"
         )
+    if changed := [key for session in provenance.get("resumed", ()) for key in session["changes"]]:
+        yield f"the run was continued with another {', '.join(changed)}; now it has that from the beginning"
     if weights := config["model"].get("weights"):
         yield f"model.weights={weights} is taken as it is now; its content is not recorded"
 

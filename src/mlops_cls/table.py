@@ -3,10 +3,13 @@
 import csv
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
+
+from mlops_cls.atomic import replacing
 
 log = logging.getLogger(__name__)
 SHOWN = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy")
@@ -45,14 +48,18 @@ class EpochTable(Logger):
             self._write()
             log.info("%s", self._line(row))
 
+    def restore(self, rows: Mapping[int, dict[str, float]]) -> None:
+        """Go on after these rows; others that the file has are of epochs that will be trained again."""
+        self.rows = {epoch: dict(row) for epoch, row in rows.items()}
+        if self.rows or self.path.exists():
+            self._write()
+
     def _write(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows.values() for name in row))
-        aside = self.path.with_suffix(".partial")
-        with aside.open("w", newline="", encoding="utf-8") as file:
+        with replacing(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows.values())
-        aside.replace(self.path)
 
     def _line(self, row: dict[str, float]) -> str:
         scores = "  ".join(f"{name} {row[name]:.4f}" for name in SHOWN if name in row)

@@ -3,11 +3,10 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytorch_lightning as pl
-import yaml
 
 from mlops_cls.attempt import Training
 from mlops_cls.build import Start, check, make_card, make_datamodule, read_start
@@ -16,23 +15,27 @@ from mlops_cls.config import Config
 from mlops_cls.console import say_to
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.doctor.policy import told
-from mlops_cls.data.raw import origin_of, without_signature
+from mlops_cls.data.raw import origin_of
 from mlops_cls.data.split import SPLITS
+from mlops_cls.interruption import Interruption
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.progressive import check_size
 from mlops_cls.models.weights import load_into
-from mlops_cls.provenance import capture
-from mlops_cls.run import CARD, CONFIG, LOG, TABLE, Run, new_run_folder
+from mlops_cls.provenance import capture, continued
+from mlops_cls.resume import Opened, open_run, run_to_continue, settings_of
+from mlops_cls.run import CARD, LOG, TABLE, Run
 from mlops_cls.runtime import Runtime
 from mlops_cls.table import EpochTable
 from mlops_cls.tracking import tracking
-from mlops_cls.tuning.tune import Tuned, tune
+from mlops_cls.tuning.tune import Tuned, recorded, tune
 
 log = logging.getLogger(__name__)
 
 
 def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
     """Train, select the best checkpoint by validation, and test that one checkpoint once.
+
+    An unfinished run of the same settings is continued, see `RunConfig.resume`.
 
     Args:
         config: all settings of the run.
@@ -42,53 +45,75 @@ def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
         ConfigError: a setting is unknown, impossible or unused; nothing was written.
         DataError: the data set is missing, bad or cannot be split.
         ArtifactError: the weights to start from, or the run folder, cannot be used.
+        Interrupted: SIGTERM or Ctrl-C; what was done is kept.
     """
     check(config)
     Runtime.resolve(config.runtime)
     began = time.monotonic()
-    start = read_start(config.model)
-    data = make_datamodule(config, start.wanted)
-    data.prepare_data()
-    if config.trainer.progressive:
-        check_size(data.manifest.geometry.size)
-    classifier = _make_classifier(config, data, start)
-
-    # Everything that could refuse has been asked: only now is a run folder made.
-    folder = new_run_folder(config.run)
-    with say_to(folder / LOG):
-        _introduce(classifier, data)
-        tuned = tune(config, classifier, data)
-        _say_runtime(classifier, tuned.runtime)
-        return _train(config, data, start, folder, tuned, began, callbacks)
-
-
-def _train(
-    config: Config,
-    data: ImageDataModule,
-    start: Start,
-    folder: Path,
-    tuned: Tuned,
-    began: float,
-    callbacks: Sequence[pl.Callback],
-) -> Run:
-    public = replace(config, data=without_signature(config.data))
-    identity = data.manifest.identity() | {"origin": origin_of(config.data)}
-    provenance = capture(public, data=identity, runtime=tuned.describe())
-    (folder / CONFIG).write_text(yaml.safe_dump(provenance["config"], sort_keys=False, allow_unicode=True))
-
-    def make_classifier(tuned: Tuned) -> ImageClassifier:
+    with Interruption() as interruption, run_to_continue(config) as found:
+        start = read_start(config.model)
+        data = make_datamodule(config, start.wanted)
+        data.prepare_data()
+        if config.trainer.progressive:
+            check_size(data.manifest.geometry.size)
         classifier = _make_classifier(config, data, start)
-        classifier.card = replace(classifier.card, provenance=provenance | {"runtime": tuned.describe()})
-        classifier.card.save(folder / CARD)
-        classifier.compute_as(tuned.runtime)
-        return classifier
 
-    with tracking(config.logger, folder, provenance) as tracker:
-        table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
-        loggers = [table] if tracker.logger is None else [table, tracker.logger]
-        end = None if config.trainer.budget_seconds is None else began + config.trainer.budget_seconds
-        Training(config, data, make_classifier, folder, loggers, callbacks, end).run(tuned)
-        return conclude(folder, data, tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor)
+        # Everything that could refuse has been asked: only now is a run folder made.
+        with open_run(config, found, data.manifest.identity()) as opened, say_to(opened.folder / LOG):
+            _introduce(classifier, data, opened)
+            tuned = recorded(opened.card) or tune(config, classifier, data)
+            _say_runtime(classifier, tuned.runtime)
+            job = Job(config, data, start, opened, tuned, began, interruption, callbacks)
+            return job.run()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run whose data are prepared, whose folder is open and whose runtime is chosen; `began` as in `Training`."""
+
+    config: Config
+    data: ImageDataModule
+    start: Start
+    opened: Opened
+    tuned: Tuned
+    began: float
+    interruption: Interruption
+    callbacks: Sequence[pl.Callback]
+
+    def run(self) -> Run:
+        """Train and conclude."""
+        config, folder = self.config, self.opened.folder
+        provenance = self._provenance()
+
+        def make_classifier(tuned: Tuned) -> ImageClassifier:
+            classifier = _make_classifier(config, self.data, self.start)
+            classifier.card = replace(classifier.card, provenance=provenance | {"runtime": tuned.describe()})
+            classifier.card.save(folder / CARD)
+            classifier.compute_as(tuned.runtime)
+            return classifier
+
+        with tracking(config.logger, folder, provenance) as tracker:
+            table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
+            loggers = [] if tracker.logger is None else [tracker.logger]
+            training = Training(
+                config,
+                self.data,
+                make_classifier,
+                folder,
+                table,
+                loggers,
+                self.callbacks,
+                self.interruption,
+                self.began,
+            )
+            training.run(self.tuned)
+            return conclude(folder, self.data, self.tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor)
+
+    def _provenance(self) -> dict[str, Any]:
+        identity = self.data.manifest.identity() | {"origin": origin_of(self.config.data)}
+        now = capture(settings_of(self.config), data=identity, runtime=self.tuned.describe())
+        earlier, card = self.opened.earlier, self.opened.card
+        return now if earlier is None or card is None else continued(card.provenance, now, earlier.changes)
 
 
 def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> ImageClassifier:
@@ -109,7 +134,9 @@ def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> Ima
     return classifier
 
 
-def _introduce(classifier: ImageClassifier, data: ImageDataModule) -> None:
+def _introduce(classifier: ImageClassifier, data: ImageDataModule, opened: Opened) -> None:
+    if opened.earlier is not None:
+        log.info("going on in %s; to begin anew: run.resume=never", opened.folder)
     manifest, preprocess = data.manifest, classifier.card.preprocess
     sizes = ", ".join(f"{manifest.size_of(split)} {split}" for split in SPLITS)
     colour = "grey" if preprocess.channels == 1 else "RGB"

@@ -134,7 +134,7 @@ def test_a_run_that_fails_while_profiled_leaves_the_profiler_on(tiny_overrides: 
 
 def test_a_run_too_short_to_profile_says_nothing(tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     run = mc.fit(mc.load_config(*tiny_overrides, "trainer.max_epochs=1", "trainer.limit_batches=3", PROFILED))
-    assert "trainer.profile=true: the run was too short" in capsys.readouterr().out
+    assert "trainer.profile=true: the run ended too soon" in capsys.readouterr().out
     assert not (run.folder / "profile").exists()
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_cls.choices import Device, LoggerName, Monitor, Precision, WandbMode
+from mlops_cls.choices import Device, LoggerName, Monitor, Precision, Resume, WandbMode
 from mlops_cls.rules import Problems, Section, bounded, unused
 
 AUTO = "auto"
@@ -38,6 +38,8 @@ class TrainerConfig(Section):
     profile: bool = False
     """Measure and trace a few warmed steps, into `profile/` of the run folder: what takes how long, and what to change;
     the weights stay the same."""
+    save_every: str = "10min"
+    """The last checkpoint is kept at the end of each epoch, on SIGTERM and Ctrl-C, and this often in between."""
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     """Further Lightning callbacks, each with `_target_` and its arguments."""
 
@@ -46,9 +48,15 @@ class TrainerConfig(Section):
         """`budget` in seconds."""
         return None if self.budget is None else seconds_in(self.budget)
 
+    @property
+    def save_seconds(self) -> float:
+        """`save_every` in seconds."""
+        return seconds_in(self.save_every) or 0.0
+
     def problems(self) -> Problems:
-        if self.budget is not None and not (seconds_in(self.budget) or 0) > 0:
-            yield f"trainer.budget={self.budget} is no time: give a number and s, min or h, such as 90s, 10min or 1.5h"
+        for key, value in {"budget": self.budget, "save_every": self.save_every}.items():
+            if value is not None and not (seconds_in(value) or 0) > 0:
+                yield f"trainer.{key}={value} is no time: give a number and s, min or h, such as 90s, 10min or 1.5h"
         if self.progressive and self.max_epochs == 1 and self.budget is None:
             yield "trainer.progressive=true would not be used: the last epoch is at full size, and there is only one"
         if self.progressive and self.patience is not None:
@@ -121,7 +129,14 @@ class RunConfig(Section):
     """Where run folders are made; `latest` there points to the newest."""
     name: str = "run"
     """Ends the run folder's name."""
+    resume: Resume = Resume.auto
+    """auto: continue the newest unfinished run of the same name, settings and data, else begin one. never: begin one.
+    must: continue a run of that name or fail; a finished one too, if it is to have more epochs."""
+    accept_changes: bool | None = None
+    """With resume=must: continue although settings or data have changed since."""
 
     def problems(self) -> Problems:
+        if self.resume is not Resume.must:
+            yield from unused(self, "run", "accept_changes", f"it belongs to resume=must, not {self.resume}")
         if not self.name or set(self.name) & set('/\\:*?"<>|') or self.name.startswith("."):
             yield f"run.name={self.name!r} is impossible: it ends a folder's name, use letters, digits, - and _"

@@ -4,8 +4,8 @@ import math
 import time
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
@@ -148,9 +148,21 @@ class Deadline(pl.Callback):
 
     def __init__(self, end: float, speed: Speed, schedule: Schedule, parts: int) -> None:
         self.end, self.val, self.schedule, self.parts = end, speed.val, schedule, parts
+        self.speed = speed
         self.batches, self.done = schedule.batches, 0
         self._turn: tuple[int, float, float] | None = None
         self._began = self._val_began = 0.0
+
+    @classmethod
+    def planned(cls, plan: Mapping[str, float], end: float, parts: int) -> Self:
+        """Return the deadline of a run that goes on, whose budget is over at `end`."""
+        speed = Speed(plan["batch"], plan["val"], plan["scoring"])
+        return cls(end - speed.scoring, speed, Schedule(int(plan["batches"]), int(plan["per_epoch"])), parts)
+
+    @property
+    def plan(self) -> dict[str, float]:
+        """Speed and schedule as plain values."""
+        return {**asdict(self.speed), **asdict(self.schedule)}
 
     def state_dict(self) -> dict[str, Any]:
         return {"batches": self.batches, "done": self.done, "turn": self._turn}

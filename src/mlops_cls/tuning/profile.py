@@ -75,8 +75,10 @@ class StepProfile(pl.Callback):
         self._looking: Generator[None] | None = None
         self._done, self._written = 0, False
 
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        epochs = -1 if trainer.max_epochs is None else trainer.max_epochs
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        # Asked anew each time: of a run that goes on, the first epoch may be the rest of one.
+        assert trainer.max_epochs is not None
+        epochs = max(trainer.max_epochs - trainer.current_epoch, -1)
         steps = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
         self._window = Window.within(steps, epochs)
 
@@ -97,7 +99,7 @@ class StepProfile(pl.Callback):
         self._detach()
         if not self._written:
             log.warning(
-                "trainer.profile=true: the run was too short, nothing was profiled; it takes an epoch of 4 steps"
+                "trainer.profile=true: the run ended too soon, nothing was profiled; it takes an epoch of 4 steps"
             )
 
     def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:

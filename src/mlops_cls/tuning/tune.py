@@ -1,19 +1,24 @@
 """What is measured before training where the config leaves it open: first the runtime, then the batch that fits."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from mlops_cls.build import same_each_epoch
+from mlops_cls.card import ModelCard
+from mlops_cls.choices import Device, Precision
 from mlops_cls.config import Config
 from mlops_cls.config.run import AUTO
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.loader import StoreDataset, make_loader
 from mlops_cls.models.classifier import ImageClassifier
-from mlops_cls.runtime import Runtime
+from mlops_cls.runtime import Runtime, device_name, is_here
 from mlops_cls.tuning import cache
 from mlops_cls.tuning.memory import Batching, largest_fitting
 from mlops_cls.tuning.probe import probe, say
 from mlops_cls.tuning.workload import Workload
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,21 @@ class Tuned:
     def describe(self) -> dict[str, Any]:
         """Return plain values for the provenance."""
         return self.runtime.describe() | {"batch_size": self.batching.size, "measured": self.measurements}
+
+
+def recorded(card: ModelCard | None) -> Tuned | None:
+    """Return what a run that goes on was tuned to, or None if it was on another device or is new."""
+    if card is None:
+        return None
+    kept = card.provenance["runtime"]
+    device = Device(kept["device"])
+    if not is_here(device) or kept["device_name"] != device_name(device):
+        log.warning("this run began on %s: what it computes here differs in the last digits", kept["device_name"])
+        return None
+    runtime = Runtime(device, Precision(kept["precision"]), kept["channels_last"], kept["compile"])
+    return Tuned(
+        runtime, Batching(card.provenance["config"]["data"]["batch_size"], kept["batch_size"]), kept["measured"]
+    )
 
 
 def tune(config: Config, classifier: ImageClassifier, data: ImageDataModule) -> Tuned:
