@@ -12,6 +12,7 @@ VERBS = {
     "augment": "draw training pictures before and after augmentation",
     "train": "train, select, test and keep a classifier",
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
+    "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
 }
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130

@@ -71,9 +71,18 @@ def change_data(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
     names = [override for override in overrides if override.startswith("data=")]
     keys = [override for override in overrides if override.startswith("data.")]
     data = asdict(load_config(names[-1], *keys, "logger=none").data) if names else values["data"]
+    return restore({**values, "data": data}, keys)
+
+
+def restore(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
+    """Return a run's config from the plain values of its card and ``section.key=value`` overrides.
+
+    Raises:
+        ConfigError: a key is not a setting of this version, or a value is not possible.
+    """
+    recorded: dict[Any, Any] = {**values}
     with _retold():
-        changed: dict[Any, Any] = {**values, "data": data}
-        merged = OmegaConf.merge(OmegaConf.structured(Config), changed, OmegaConf.from_dotlist(keys))
+        merged = OmegaConf.merge(OmegaConf.structured(Config), recorded, OmegaConf.from_dotlist([*overrides]))
         assert isinstance(merged, DictConfig)
         return _to_config(merged)
 

@@ -21,6 +21,13 @@ def capture(settings: dict[str, Any], *, data: dict[str, Any], runtime: dict[str
         "config": settings,
         "data": data,
         "runtime": runtime,
+        **environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Return what is around a run that starts now: commit, versions and machine."""
+    return {
         "git": git_state(Path.cwd()),
         "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "machine": {"system": platform.platform(), "cores": os.cpu_count(), "processor": platform.machine()},

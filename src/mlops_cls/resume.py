@@ -19,7 +19,7 @@ from mlops_cls.data.raw import without_signature
 from mlops_cls.errors import ArtifactError, ConfigError, first_few
 from mlops_cls.run import BEST, CARD, CONFIG, METRICS, keep_settings, lock_run, new_run_folder, point_latest
 
-FREE = ("run.", "logger.", "data.workers", "trainer.save_every")
+FREE = ("run.", "logger.", "data.workers", "trainer.save_every", "trainer.profile")
 """Settings that may differ: they change nothing of what is trained."""
 FIXED = ("model.", "optim.", "data.batch_size", "trainer.accumulate", "trainer.ema", "trainer.budget")
 """Settings that the state of optimiser, schedule and average belongs to."""

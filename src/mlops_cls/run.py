@@ -21,7 +21,7 @@ from mlops_cls.errors import ArtifactError
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 CARD, CONFIG, METRICS, TABLE, LOG = "card.json", "config.yaml", "metrics.json", "metrics.csv", "train.log"
-PREDICTIONS = "predictions.csv"
+PREDICTIONS, PROFILE = "predictions.csv", "profile"
 LATEST, LOCK = "latest", ".lock"
 
 log = logging.getLogger(__name__)

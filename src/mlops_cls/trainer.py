@@ -15,9 +15,10 @@ from mlops_cls.console import shows_progress
 from mlops_cls.models.finetune import FreezeBackbone
 from mlops_cls.models.progressive import ProgressiveSize
 from mlops_cls.models.seeds import StepSeeds
-from mlops_cls.run import BEST
+from mlops_cls.run import BEST, PROFILE
 from mlops_cls.runtime import Runtime
 from mlops_cls.tuning.budget import Deadline
+from mlops_cls.tuning.profile import StepProfile
 
 
 def make_trainer(
@@ -80,4 +81,6 @@ def _callbacks(
         callbacks.append(ProgressiveSize())
     if trainer.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=trainer.ema))
+    if trainer.profile:
+        callbacks.append(StepProfile(folder / PROFILE))
     return callbacks + [make_callback(spec) for spec in trainer.callbacks]

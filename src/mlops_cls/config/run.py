@@ -35,6 +35,9 @@ class TrainerConfig(Section):
     """Refuse operations that are not reproducible on the device."""
     limit_batches: int | None = bounded(None, low=1)
     """Only this many training batches an epoch, for a rehearsal."""
+    profile: bool = False
+    """Measure and trace a few warmed steps, into `profile/` of the run folder: what takes how long, and what to change;
+    the weights stay the same."""
     save_every: str = "10min"
     """The last checkpoint is kept at the end of each epoch, on SIGTERM and Ctrl-C, and this often in between."""
     callbacks: list[dict[str, Any]] = field(default_factory=list)
