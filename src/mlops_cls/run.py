@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from mlops_cls.card import ModelCard
 from mlops_cls.config import RunConfig
@@ -49,6 +50,15 @@ class Run:
             raise ArtifactError(f"{path} is no folder of a finished run: {CARD} and {METRICS} are expected in it")
         card = ModelCard.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
         return cls(path, card, json.loads((path / METRICS).read_text(encoding="utf-8")))
+
+    def plain(self) -> dict[str, Any]:
+        """Return the run as plain values, for another process."""
+        return {"folder": str(self.folder), "card": self.card.to_dict(), "metrics": self.metrics}
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> "Run":
+        """Return what `plain` has told."""
+        return cls(Path(values["folder"]), ModelCard.from_dict(values["card"]), values["metrics"])
 
 
 def find_checkpoint(path: str | Path) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
 SHOWN = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy")
@@ -32,6 +33,7 @@ class EpochTable(Logger):
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """Nothing: the config is kept in the run folder by the run itself."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add to the epoch's row; Lightning sends the val scores first and closes the epoch with the train scores."""
         if "epoch" not in metrics:

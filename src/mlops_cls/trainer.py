@@ -13,6 +13,7 @@ from mlops_cls.config import Config, ModelConfig, TrainerConfig
 from mlops_cls.console import shows_progress
 from mlops_cls.models.finetune import FreezeBackbone
 from mlops_cls.models.progressive import ProgressiveSize
+from mlops_cls.parallel import Concert, trainer_arguments
 from mlops_cls.run import BEST, LAST
 from mlops_cls.runtime import Runtime
 from mlops_cls.tuning.budget import Deadline
@@ -34,7 +35,7 @@ def make_trainer(
     """
     trainer = config.trainer
     return pl.Trainer(
-        **runtime.lightning,
+        **trainer_arguments(runtime, trainer, frozen=config.model.freeze),
         max_epochs=deadline.schedule.epochs if deadline else trainer.max_epochs,
         accumulate_grad_batches=accumulate,
         gradient_clip_val=trainer.clip_norm,
@@ -64,6 +65,8 @@ def _callbacks(trainer: TrainerConfig, model: ModelConfig, folder: Path) -> list
         callbacks.append(ProgressiveSize())
     if trainer.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=trainer.ema))
+    # After the average, whose buffers are then those that scoring uses.
+    callbacks.append(Concert())
     return callbacks + [make_callback(spec) for spec in trainer.callbacks]
 
 
