@@ -23,6 +23,14 @@ class SplitBy(StrEnum):
     shipped = "shipped"
 
 
+class Strategy(StrEnum):
+    """How several processes train one network."""
+
+    auto = "auto"
+    ddp = "ddp"
+    fsdp = "fsdp"
+
+
 class Sampling(StrEnum):
     """Which training pictures an epoch draws."""
 
