@@ -37,6 +37,8 @@ CALLBACKS = '''
 """Callbacks for runs whose processes are watched from outside, or are made to fail."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -59,6 +61,14 @@ class Counts(pl.Callback):
     def on_fit_end(self, trainer, module):
         found = {"train": self.train, "val": self.val, "world": trainer.world_size}
         (self.folder / f"counts-{trainer.global_rank}.json").write_text(json.dumps(found))
+
+
+class Interrupt(pl.Callback):
+    """Sends the second process what a scheduler sends, in its fourth step."""
+
+    def on_train_batch_start(self, trainer, module, batch, index):
+        if trainer.global_rank == 1 and trainer.global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Fail(pl.Callback):
@@ -351,3 +361,20 @@ def test_callbacks_of_a_notebook_are_dropped_where_they_cannot_go() -> None:
 def test_what_several_processes_cannot_do_is_found_out_late(overrides: list[str], said: str) -> None:
     with pytest.raises(mc.ConfigError, match=said):
         mc.load_config(*overrides)
+
+
+def test_one_process_cannot_go_on_where_two_were_interrupted(tmp_path: Path, alone: mc.Run) -> None:
+    places = [f"data.store={tmp_path / 'prepared'}", f"run.folder={tmp_path / 'runs'}", "logger=none", EPOCHS]
+    interrupting = "trainer.callbacks=[{_target_: watching.Interrupt}]"
+    done = typed(tmp_path, "trainer=ddp", "trainer.devices=2", interrupting, *places)
+    assert done.returncode == 75
+    assert done.stderr.splitlines()[-1] == (
+        "interrupted: kept after step 4, in epoch 1: the same command goes on from there"
+    )
+    folder = (tmp_path / "runs/latest").resolve()
+    run = mc.fit(mc.load_config(*SETTINGS, *places, "run.resume=must", "run.accept_changes=true"))
+    assert run.folder.resolve() == folder
+    assert "trained before: 0 epochs, and 64 pictures of the next" in (folder / "train.log").read_text()
+    for name, value in weights(alone).items():
+        torch.testing.assert_close(weights(run)[name], value, rtol=1e-4, atol=1e-6)
+    assert run.metrics == pytest.approx(alone.metrics, abs=1e-6)
