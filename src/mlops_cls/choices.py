@@ -133,6 +133,8 @@ class LoggerName(StrEnum):
     """Which tracking service a run reports to."""
 
     wandb = "wandb"
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
     none = "none"
 
 
@@ -142,3 +144,11 @@ class WandbMode(StrEnum):
     auto = "auto"
     online = "online"
     offline = "offline"
+
+
+class Upload(StrEnum):
+    """Which checkpoints W&B is given when a run ends."""
+
+    best = "best"
+    last = "last"
+    none = "none"

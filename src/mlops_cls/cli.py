@@ -13,6 +13,7 @@ VERBS = {
     "train": "train, select, test and keep a classifier",
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
     "predict": "classify pictures and folders; CSV or JSON out",
+    "sync": "send to W&B what runs kept offline",
 }
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 

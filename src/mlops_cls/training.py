@@ -25,7 +25,8 @@ from mlops_cls.provenance import capture
 from mlops_cls.run import CARD, CONFIG, LOG, TABLE, Run, new_run_folder
 from mlops_cls.runtime import Runtime
 from mlops_cls.table import EpochTable
-from mlops_cls.tracking import tracking
+from mlops_cls.tracking import check_tracking, tracking
+from mlops_cls.tracking.examples import examples_for
 from mlops_cls.tuning.tune import Tuned, tune
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
         ArtifactError: the weights to start from, or the run folder, cannot be used.
     """
     check(config)
+    check_tracking(config.logger)
     Runtime.resolve(config.runtime)
     began = time.monotonic()
     start = read_start(config.model)
@@ -87,6 +89,7 @@ def _train(
         table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
         loggers = [table] if tracker.logger is None else [table, tracker.logger]
         end = None if config.trainer.budget_seconds is None else began + config.trainer.budget_seconds
+        callbacks = [*callbacks, *examples_for(tracker, data, config.seed)]
         Training(config, data, make_classifier, folder, loggers, callbacks, end).run(tuned)
         return conclude(folder, data, tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor)
 

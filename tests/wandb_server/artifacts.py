@@ -159,6 +159,19 @@ def by_id(state: State, asked: Values) -> Values:
     return {"artifact": describe(state.artifacts[asked["id"]])}
 
 
+def memberships(state: State, asked: Values) -> Values:
+    """List the collections that hold a version: its own, and those that link to it."""
+    artifact = state.artifacts[asked["artifactID"]]
+    nodes = [_membership(artifact)]
+    for name, linked in state.links.items():
+        if artifact in linked:
+            project, _, collection = name.partition("/")
+            place = {"name": collection, "project": project_of(artifact.entity, project)}
+            portfolio = {"__typename": "ArtifactPortfolio"} | place
+            nodes.append(_membership(artifact) | {"aliases": [], "artifactCollection": portfolio})
+    return {"artifact": {"artifactMemberships": {"edges": [{"node": node} for node in nodes]}}}
+
+
 def delete(state: State, asked: Values) -> Values:
     """Delete a version; as W&B does, one with aliases only when its aliases may go too."""
     artifact = state.artifacts[asked["input"]["artifactID"]]
@@ -263,6 +276,7 @@ ARTIFACTS = {
     "GetArtifactMembershipFileUrls": membership_files,
     "ArtifactType": type_of,
     "ArtifactByID": by_id,
+    "FetchLinkedArtifacts": memberships,
     "DeleteArtifact": delete,
     "FetchArtifactManifest": manifest,
     "ArtifactManifest": manifest,
