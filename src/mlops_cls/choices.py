@@ -141,6 +141,8 @@ class LoggerName(StrEnum):
     """Which tracking service a run reports to."""
 
     wandb = "wandb"
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
     none = "none"
 
 
@@ -158,3 +160,11 @@ class Resume(StrEnum):
     auto = "auto"
     never = "never"
     must = "must"
+
+
+class Upload(StrEnum):
+    """Which checkpoints W&B is given when a run ends."""
+
+    best = "best"
+    last = "last"
+    none = "none"

@@ -49,12 +49,12 @@ def make_trainer(
         deterministic=trainer.deterministic,
         logger=list(loggers),
         # The last checkpoint before the average of the weights takes their place at the end of training, and the guard
-        # after it was updated at the end of a step.
+        # after it was updated at the end of a step; the caller's callbacks while it is what is validated.
         callbacks=[
             StepSeeds(config.seed),
             last,
-            *_callbacks(trainer, config.model, folder, deadline),
             *callbacks,
+            *_callbacks(trainer, config.model, folder, deadline),
             guard,
         ],
         plugins=plugins,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import Logger
 
 from mlops_cls import processes
 from mlops_cls.attempt import Training
@@ -32,7 +31,8 @@ from mlops_cls.resume import Opened, open_run, run_to_continue, settings_of
 from mlops_cls.run import CARD, LOG, TABLE, Run
 from mlops_cls.runtime import Runtime
 from mlops_cls.table import EpochTable
-from mlops_cls.tracking import tracking
+from mlops_cls.tracking import Tracker, check_tracking, tracking
+from mlops_cls.tracking.examples import examples_for
 from mlops_cls.tuning.tune import Tuned, pictures_of_a_batch, tune_together
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
         _refuse_callbacks(callbacks, number)
         return launch(config, number)
     check(config)
+    check_tracking(config.logger)
     device = Runtime.resolve(config.runtime).device
     check_parallel(config.trainer, device)
     processes.meet(cuda=device is Device.cuda)
@@ -100,8 +101,7 @@ class Job:
         logger = config.logger if processes.first() else LoggerConfig(name=LoggerName.none)
         with tracking(logger, folder, provenance) as tracker:
             table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
-            loggers = [] if tracker.logger is None else [tracker.logger]
-            self._training(provenance, table, loggers).run(self.tuned)
+            self._training(provenance, table, tracker).run(self.tuned)
             run = processes.on_first(
                 lambda: conclude(
                     folder, self.data, self.tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor
@@ -109,7 +109,7 @@ class Job:
             )
             return Run.from_plain(run)
 
-    def _training(self, provenance: dict[str, Any], table: EpochTable, loggers: Sequence[Logger]) -> Training:
+    def _training(self, provenance: dict[str, Any], table: EpochTable, tracker: Tracker) -> Training:
         def make_classifier(tuned: Tuned) -> ImageClassifier:
             classifier = _make_classifier(self.config, self.data, self.start)
             classifier.card = replace(classifier.card, provenance=provenance | {"runtime": tuned.describe()})
@@ -124,8 +124,8 @@ class Job:
             make_classifier,
             self.opened.folder,
             table,
-            loggers,
-            self.callbacks,
+            [] if tracker.logger is None else [tracker.logger],
+            [*self.callbacks, *examples_for(tracker, self.data, self.config.seed)],
             self.interruption,
             self.began,
         )

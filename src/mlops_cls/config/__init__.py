@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, fields
 
 from mlops_cls.choices import ClassWeights, Home, LossName, Precision, Sampling, Strategy, Where
 from mlops_cls.config.data import DataConfig
+from mlops_cls.config.logger import LoggerConfig
 from mlops_cls.config.model import AugmentConfig, LossConfig, ModelConfig, OptimConfig
-from mlops_cls.config.run import LoggerConfig, RunConfig, RuntimeConfig, TrainerConfig
+from mlops_cls.config.run import RunConfig, RuntimeConfig, TrainerConfig
 from mlops_cls.errors import ConfigError
 from mlops_cls.rules import Problems, bounded, out_of_bounds
 

@@ -1,10 +1,10 @@
-"""Settings of a run: how long, on what, kept where, and who hears of it."""
+"""Settings of a run: how long, on what, and kept where."""
 
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_cls.choices import Device, LoggerName, Monitor, Precision, Resume, Strategy, WandbMode
+from mlops_cls.choices import Device, Monitor, Precision, Resume, Strategy
 from mlops_cls.rules import Problems, Section, bounded, unused
 
 AUTO = "auto"
@@ -108,28 +108,6 @@ class RuntimeConfig(Section):
             yield f"runtime.batch_size={self.batch_size} is impossible: it must be {AUTO} or a whole number"
         elif isinstance(self.batch_size, int) and self.batch_size < 1:
             yield f"runtime.batch_size={self.batch_size} is impossible: it must be at least 1"
-
-
-@dataclass(kw_only=True, slots=True)
-class LoggerConfig(Section):
-    """Who else hears of the run."""
-
-    name: LoggerName = LoggerName.wandb
-    """wandb or none; metrics.csv is written in either case."""
-    mode: WandbMode | None = None
-    """auto (default): online where there is a W&B key, else offline."""
-    project: str | None = None
-    """W&B project (default mlops_cls)."""
-    entity: str | None = None
-    """W&B user or team (default: your own)."""
-    group: str | None = None
-    """W&B group of the run."""
-    tags: list[str] | None = None
-    """W&B tags of the run."""
-
-    def problems(self) -> Problems:
-        if self.name is LoggerName.none:
-            yield from unused(self, "logger", "mode project entity group tags", "logger=none")
 
 
 @dataclass(kw_only=True, slots=True)
