@@ -232,6 +232,21 @@ def test_an_error_of_the_first_process_leaves_the_others_waiting_or_is_said_twic
     assert not (tmp_path / "runs").exists()
 
 
+def test_what_is_thawed_learns_from_the_pictures_of_one_process_alone(tmp_path: Path, alone: mc.Run) -> None:
+    # DDP takes note of what has gradients before anything is frozen. The average of weights goes along.
+    freeze = [EPOCHS, "model.freeze=true", "model.unfreeze_epoch=1", f"model.weights={alone.checkpoint}"]
+    freeze += ["logger=none", "trainer.ema=0.9"]
+    done = typed(tmp_path, "trainer=ddp", *freeze, "trainer.devices=2")
+    assert (done.returncode, done.stderr) == (0, "")
+    several = mc.Run.open(tmp_path / "runs" / "latest")
+    one = mc.fit(mc.load_config(*SETTINGS, *freeze, f"data.store={tmp_path / 'prepared'}", f"run.folder={tmp_path}"))
+    assert several.metrics == pytest.approx(one.metrics, abs=1e-6)
+    ours, theirs, before = weights(several), weights(one), weights(alone)
+    backbone = "network.stages.0.blocks.0.conv1.weight"
+    assert not torch.allclose(ours[backbone], before[backbone], rtol=1e-3)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
 def test_torchrun_trains_otherwise(tmp_path: Path, alone: mc.Run) -> None:
     ours = line(*SETTINGS, EPOCHS, "logger=none")[2:]
     torchrun = line("--standalone", "--nproc-per-node=2", "-m", *ours, module="torch.distributed.run")

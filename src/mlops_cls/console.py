@@ -71,8 +71,8 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
             # What is done with logits here makes new tensors.
             warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
-            # Once a part that was frozen is not any more.
-            warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+            # Only where every process has the whole network are its weights averaged; the config sees to that.
+            warnings.filterwarnings("ignore", message=".*WeightAveraging doesn't support sharding model layers.*")
             # The folder was made by the run a moment ago.
             warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
             yield

@@ -115,7 +115,9 @@ def _gpus(config: Config) -> int:
 
 def _start(place: Path, rank: int, number: int) -> "subprocess.Popen[bytes]":
     machines = Machines.of_environment()
-    environment = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // number, 1))} | os.environ
+    # Each its share of the cores; and no advice on speed from torch, such as on the network that is no longer frozen.
+    environment = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // number, 1)), "TORCH_CPP_LOG_LEVEL": "ERROR"}
+    environment |= os.environ
     environment |= {"RANK": str(machines.this * number + rank), "LOCAL_RANK": str(rank)}
     environment |= {"WORLD_SIZE": str(machines.number * number), "LOCAL_WORLD_SIZE": str(number)}
     if machines.number == 1:

@@ -56,6 +56,8 @@ def make_optimizer(network: nn.Module, config: OptimConfig) -> Optimizer:
     )
     for group in optimizer.param_groups:
         group["lr"] = config.lr * group.get("lr_scale", 1.0)
+    if extra.get("fused") and kind is torch.optim.SGD:
+        _begin_momentum(optimizer)
     # A fused optimiser offers to unscale gradients itself, after which it would be too late to clip them.
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
     return optimizer
@@ -111,6 +113,16 @@ def schedule_factor(config: OptimConfig, *, steps: int, epochs: float) -> Callab
         return drop ** int(step / drop_every + 1e-9) if config.schedule is Schedule.step else 1.0
 
     return factor
+
+
+def _begin_momentum(optimizer: Optimizer) -> None:
+    """Let all momenta be 0 before the first step, which changes none.
+
+    torch 2.13's fused SGD fails where a parameter gets its first gradient later than others, as a thawed backbone does.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _defaults(name: str) -> dict[str, Any]:
