@@ -5,6 +5,7 @@ for nested parameters. Hydra would take the first for a text and cannot read the
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -53,7 +54,8 @@ def written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(written, value)) + "]"
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        # A backslash means something before a quote only.
+        return "'" + re.sub(r"\\*(?='|$)", lambda found: 2 * found[0], value).replace("'", r"\'") + "'"
     return str(value)
 
 

@@ -132,6 +132,7 @@ def _definition(given: Mapping[str, Any], more: Sequence[str], name: str) -> Def
     command = attempt(read_command, given.get("command"), given.get("program"), more)
     halving = attempt(_halving, given.get("early_terminate"), metric)
     run_cap = attempt(_run_cap, given.get("run_cap"))
+    attempt(_check_name, name)
     problems += _swept_and_given(parameters, command)
     if problems:
         raise ConfigError("\n".join(problems))
@@ -154,6 +155,11 @@ def _identity(given: Mapping[str, Any], command: Command) -> dict[str, Any]:
     same = {key: given[key] for key in keys if key in given} | {"command": list(command.fixed)}
     # As it will come back from storage.
     return dict(json.loads(json.dumps(same, default=str)))
+
+
+def _check_name(name: str) -> None:
+    if not name or set(name) & set('/\\:*?"<>|') or name.startswith("."):
+        raise ConfigError(f"name: {name!r} is impossible: it is a folder's name, use letters, digits, - and _")
 
 
 def _method(given: object) -> str:

@@ -16,7 +16,7 @@ from mlops_cls.search.study import Row, Sweep
 
 log = logging.getLogger(__name__)
 LOG = "sweep.log"
-FEWEST = 4  # trials that say something about settings
+FEWEST = 5  # trials that say something about settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from platform import node
 from types import FrameType
 
 import optuna
@@ -54,10 +55,14 @@ class Engine:
         for name in (RUNS, LOGS):
             (self.folder / name).mkdir(exist_ok=True)
         with self._signals_heard():
-            self.sweep.reclaim()
-            while self._goes_on():
-                self._step()
-            self._end()
+            try:
+                self.sweep.reclaim()
+                while self._goes_on():
+                    self._step()
+                self._end()
+            except BaseException:
+                self._kill()
+                raise
         return not self._signals
 
     def _goes_on(self) -> bool:
@@ -127,11 +132,11 @@ class Engine:
             self._idle.append(worker)
 
     def _keep(self, task: Task, message: Message) -> None:
-        kept = {"folder": message.get("folder", task.folder), "seconds": round(message.get("seconds", 0.0), 2)}
+        kept = {key: message[key] for key in ("scores", "seconds") if key in message}
+        kept |= {"folder": message.get("folder", task.folder), "host": node()}
         ended = message["ended"]
         if ended == "done":
-            value = message["scores"][self.sweep.definition.metric.name]
-            self.sweep.complete(task.trial, value, scores=message["scores"], **kept)
+            self.sweep.complete(task.trial, message["scores"][self.sweep.definition.metric.name], **kept)
         elif ended == "interrupted" or (self._signals and ended == "failed"):
             self.sweep.release(task.trial)
             return

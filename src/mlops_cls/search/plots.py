@@ -54,40 +54,39 @@ def draw_history(path: Path, rows: Sequence[Row], definition: Definition) -> Non
 
 
 def draw_parallel(path: Path, rows: Sequence[Row], definition: Definition) -> None:
-    """Draw a line per trial through the values of its settings; colour is the score, the best on top."""
+    """Draw a line per trial through the values of its settings; colour is the score, the best on top, pruned grey."""
     metric = definition.metric
     names = _varied(rows, definition)
-    done = sorted(
-        (row for row in rows if row.state == "done"), key=lambda row: row.value or 0.0, reverse=not metric.maximize
-    )
+    pruned = [row for row in rows if row.state == "pruned"]
+    done = [row for row in rows if row.state == "done"]
+    done.sort(key=lambda row: row.value or 0.0, reverse=not metric.maximize)
     scores = [row.value or 0.0 for row in done]
     norm, colours = Normalize(min(scores), max(scores)), mpl.colormaps["viridis" if metric.maximize else "viridis_r"]
     figure = Figure(figsize=(2.6 + 1.9 * len(names), 4.6), layout="constrained")
     axes = figure.add_subplot()
     heights = []
     for column, name in enumerate(names):
-        parameter = definition.parameters[name]
-        heights.append(
-            _draw_axis(
-                axes, column, [row.values.get(name) for row in done], log=getattr(parameter.distribution, "log", False)
-            )
-        )
-    for number, score in enumerate(scores):
-        axes.plot([height[number] for height in heights], color=colours(norm(score)), linewidth=1.2, alpha=0.85)
+        log = getattr(definition.parameters[name].distribution, "log", False)
+        heights.append(_draw_axis(axes, column, [row.values[name] for row in pruned + done], log=log))
+    for number, trial in enumerate(pruned + done):
+        colour = OTHER if trial.state == "pruned" else colours(norm(trial.value or 0.0))
+        width, alpha = (0.7, 0.35) if trial.state == "pruned" else (1.4, 0.9)
+        axes.plot([height[number] for height in heights], color=colour, linewidth=width, alpha=alpha)
     axes.set_xticks(range(len(names)), [label_of(name) for name in names], rotation=20, ha="right", parse_math=False)
-    axes.set(xlim=(-0.3, len(names) - 0.3), ylim=(-0.05, 1.05), yticks=[])
+    axes.set(xlim=(-0.1, len(names) - 0.5), ylim=(-0.05, 1.05), yticks=[])
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=axes, label=metric.name, shrink=0.8)
     save(figure, path)
 
 
 def _varied(rows: Sequence[Row], definition: Definition) -> list[str]:
-    return [name for name in definition.parameters if len({str(row.values.get(name)) for row in rows}) > 1]
+    ended = [row for row in rows if row.state in ("done", "pruned")]
+    return [name for name in definition.parameters if len({str(row.values[name]) for row in ended}) > 1]
 
 
 def _draw_axis(axes: Axes, column: int, values: Sequence[Any], *, log: bool) -> list[float]:
     """Draw a setting's axis with its ticks, and return the height from 0 to 1 at which each value lies."""
-    axes.axvline(column, color="#404040", linewidth=0.8)
+    axes.axvline(column, 0.05 / 1.1, 1.05 / 1.1, color="#404040", linewidth=0.8)
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         heights, ticks = _on_scale(np.array(values, dtype=float), log=log)
     else:

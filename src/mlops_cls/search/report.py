@@ -14,7 +14,7 @@ from mlops_cls.search.study import Row
 log = logging.getLogger(__name__)
 TABLE = "trials.csv"
 SHOWN = 10
-COLUMNS = ("number", "state", "value", "epochs", "seconds", "folder", "error")
+COLUMNS = ("number", "state", "value", "epochs", "seconds", "host", "folder", "error")
 
 
 def describe(row: Row, metric: Metric) -> str:
@@ -61,12 +61,17 @@ def say(definition: Definition, rows: Sequence[Row]) -> None:
     if best is None:
         log.warning("no trial came to its end")
         return
-    run = Run.open(best.folder)
-    test = metric.name.replace(metric.name.partition("/")[0], "test")
-    score = f"{metric.name} {_number(best.value)}; {test} {run.metrics[test]:.4f}"
-    log.info("best  trial %d, %s (looked at only now, and only of this one)", best.number, score)
-    log.info("run   %s", best.folder)
+    log.info("best  trial %d, %s %s%s", best.number, metric.name, _number(best.value), _tested(best, metric))
+    log.info("run   %s", best.folder if Path(best.folder).is_dir() else f"{best.folder} on {best.host}")
     log.info("again %s", definition.command.line(definition.overrides(best.values)))
+
+
+def _tested(best: Row, metric: Metric) -> str:
+    """Say the same score on test: of this one trial, now that it is chosen."""
+    if not Path(best.folder).is_dir():
+        return ""
+    name = f"test/{metric.name.partition('/')[2]}"
+    return f"; {name} {Run.open(best.folder).metrics[name]:.4f} (looked at only now, and only of this one)"
 
 
 def _counts(rows: Sequence[Row]) -> dict[str, int]:

@@ -39,7 +39,7 @@ def make_parameter(name: str, given: Mapping[str, Any]) -> Parameter:
     Raises:
         ConfigError: no such distribution, or its numbers are missing or impossible.
     """
-    kind = str(given.get("distribution", _usual(name, given)))
+    kind = str(given["distribution"]) if "distribution" in given else _usual(name, given)
     if kind not in _KINDS:
         raise unknown_name(f"{name}: distribution", kind, _KINDS)
     needed, optional, make = _KINDS[kind]

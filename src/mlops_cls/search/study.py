@@ -5,6 +5,7 @@ last one counts.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,9 +26,8 @@ from mlops_cls.search.storage import as_we_mean_it, beat, fail_silent, lives, op
 
 # What is kept with a study, and with a trial.
 DEFINITION = "definition"
-WORKER, ERROR, SURPLUS, VALUES, FOLDER, SCORES, SECONDS = (
-    "worker", "error", "surplus", "values", "folder", "scores", "seconds",
-)  # fmt: skip
+WORKER, ERROR, SURPLUS, VALUES = "worker", "error", "surplus", "values"
+FOLDER, HOST, SCORES, SECONDS = "folder", "host", "scores", "seconds"
 BORN = 60  # seconds after which a trial without a worker is one whose driver died between two lines
 
 
@@ -41,6 +41,7 @@ class Row:
     epochs: int
     values: dict[str, Any]
     folder: str = ""
+    host: str = ""
     error: str = ""
     seconds: float | None = None
     scores: dict[str, float] = field(default_factory=dict)
@@ -137,7 +138,10 @@ class Sweep:
 
     def complete(self, trial: optuna.Trial, value: float, **kept: Any) -> None:
         """Keep how a trial ended, with its final value."""
-        self._end(trial, TrialState.COMPLETE, value, kept)
+        if math.isfinite(value):
+            self._end(trial, TrialState.COMPLETE, value, kept)
+        else:
+            self.fail(trial, f"{self.definition.metric.name} is {value}", **kept)
 
     def prune(self, trial: optuna.Trial, **kept: Any) -> None:
         """Keep that a trial was ended early."""
@@ -180,9 +184,11 @@ class Sweep:
     def _hand_on(self) -> None:
         trials = self._trials()
         places = slots(trials)
-        last = {places[trial.number]: trial for trial in trials if SURPLUS not in trial.user_attrs}
+        # One that was too many is not, once more are wanted.
+        last = {places[trial.number]: trial for trial in trials if SURPLUS in trial.user_attrs}
+        last |= {places[trial.number]: trial for trial in trials if SURPLUS not in trial.user_attrs}
         for slot, trial in last.items():
-            if _died(trial):
+            if _died(trial) or (SURPLUS in trial.user_attrs and slot < self.limit):
                 self._study.add_trial(_again(trial, slot))
 
     def retry_failed(self) -> None:
@@ -251,6 +257,7 @@ def _row(number: int, trial: FrozenTrial) -> Row:
         epochs=trial.last_step or 0,
         values=kept.get(VALUES, {}),
         folder=kept.get(FOLDER, ""),
+        host=kept.get(HOST, ""),
         error=kept.get(ERROR, ""),
         seconds=kept.get(SECONDS),
         scores=kept.get(SCORES, {}),

@@ -118,7 +118,7 @@ def _try(link: Link, task: Mapping[str, Any]) -> bool:
     except BaseException:
         link.end(ended="interrupted", leaves=True)
         raise
-    link.end(**ended, seconds=time.monotonic() - began)
+    link.end(**ended, seconds=round(time.monotonic() - began, 2))
     _free()
     return "leaves" not in ended
 
