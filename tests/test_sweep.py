@@ -122,7 +122,10 @@ def test_interrupted_search_loses_its_trial_and_a_dead_worker_ends_it(tmp_path: 
     assert [row["state"] for row in table(tmp_path).values()] == ["failed", "waiting"]
 
 
-def test_one_file_means_other_things_to_wandb_and_without_it(wandb_server: WandbServer, tmp_path: Path) -> None:
+def test_one_file_means_other_things_to_wandb_and_without_it(
+    wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     path = config_folder() / "sweep.yaml"
     home = Path(sys.executable).parent
     environment = os.environ | wandb_server.environment(tmp_path) | {"OMP_NUM_THREADS": "1"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mlops_cls import train
 from mlops_cls.compose import config_folder
 from mlops_cls.errors import ConfigError
 from mlops_cls.search.definition import Halving, find_file, read
@@ -126,6 +127,7 @@ def test_a_mistake_in_a_sweep_file_is_found_only_by_its_trials(
         ({"optim.lr": {"min": -1.0, "max": 1.0}}, "optim.lr=-1.0 is impossible"),
         ({"data.batch_size": {"min": 8.0, "max": 64.0}}, "data.batch_size: Value"),
         ({"optim.schedule": {"values": ["cosine", "cosin"]}}, "did you mean 'cosine'"),
+        ({"data.url": {"values": ["a,b"]}}, "a text wants quotes"),
         ({"loss.gamma": {"values": [1, 2]}}, "loss.gamma=1.0 would not be used"),
     ],
 )
@@ -149,6 +151,8 @@ def test_one_mistake_hides_the_others(write_sweep: WriteSweep) -> None:
     with pytest.raises(ConfigError) as refused:
         read(write_sweep(method="gird", metric=None, parameters={"a": {"values": []}}))
     assert str(refused.value).count("tiny.yaml: ") == 3
+    with pytest.raises(ConfigError, match=r"(?s)optim.lr: min.*seed: write seed"):
+        read(write_sweep(parameters={"seed": 1, "optim.lr": {"min": "1e-4", "max": 1.0}}))
 
 
 def test_two_values_that_exclude_each_other_start_a_grid(write_sweep: WriteSweep) -> None:
@@ -174,3 +178,8 @@ def test_a_shipped_sweep_is_found_by_name_and_a_typo_names_the_nearest() -> None
     assert find_file("seabed").parent.name == "sweeps"
     with pytest.raises(ConfigError, match="did you mean 'seabed'"):
         find_file("seabd")
+
+
+def test_sweeps_are_offered_as_a_config_group(capsys: pytest.CaptureFixture[str]) -> None:
+    train.main(["--help"])
+    assert "  sweeps:" not in capsys.readouterr().out

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from optuna.distributions import CategoricalDistribution
 
 from mlops_cls.compose import SWEEPS, config_folder
 from mlops_cls.errors import ConfigError, did_you_mean, unknown_name
@@ -128,7 +127,7 @@ def _definition(given: Mapping[str, Any], more: Sequence[str], name: str) -> Def
     method = attempt(_method, given.get("method"))
     metric = attempt(_metric, given.get("metric"))
     flat = attempt(lambda: dict(_flatten(given.get("parameters"))))
-    parameters = {key: attempt(_parameter, key, spec, method) for key, (spec, _) in (flat or {}).items()}
+    parameters = {key: attempt(_parameter, key, spec, method) for key, spec in (flat or {}).items()}
     command = attempt(read_command, given.get("command"), given.get("program"), more)
     halving = attempt(_halving, given.get("early_terminate"), metric)
     run_cap = attempt(_run_cap, given.get("run_cap"))
@@ -142,7 +141,7 @@ def _definition(given: Mapping[str, Any], more: Sequence[str], name: str) -> Def
         method=method,
         metric=metric,
         parameters={key: parameter for key, parameter in parameters.items() if parameter is not None},
-        nested=frozenset(key for key, (_, nested) in flat.items() if nested),
+        nested=frozenset(flat) - set(given["parameters"]),
         command=command,
         halving=halving,
         run_cap=run_cap,
@@ -191,20 +190,20 @@ def _better(name: str) -> str:
     return "minimize" if name.endswith("loss") else "maximize"
 
 
-def _flatten(given: object, prefix: str = "") -> Iterator[tuple[str, tuple[dict[str, Any], bool]]]:
-    """Yield name, description and whether it is nested; the name of what is nested is joined with dots."""
+def _flatten(given: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield name and description; the name of what is nested is joined with dots."""
     if not isinstance(given, dict) or not given:
         raise ConfigError(f"parameters{' of ' + prefix[:-1] if prefix else ''}: nothing is varied")
     for key, spec in given.items():
-        if not isinstance(spec, dict):
-            raise ConfigError(f"{prefix}{key}: write {key}: {{values: [{spec}]}}, or {{min: …, max: …}}")
-        if "parameters" in spec:
+        if isinstance(spec, dict) and "parameters" in spec:
             yield from _flatten(spec["parameters"], f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", (spec, bool(prefix))
+            yield f"{prefix}{key}", spec
 
 
-def _parameter(name: str, spec: Mapping[str, Any], method: str | None) -> Parameter:
+def _parameter(name: str, spec: object, method: str | None) -> Parameter:
+    if not isinstance(spec, dict):
+        raise ConfigError(f"{name}: write {name}: {{values: [{spec}]}}, or {{min: …, max: …}}")
     if name.lstrip("+") in RUN_PLACE:
         raise ConfigError(f"{name} cannot be varied: the sweep gives each trial its own")
     parameter = make_parameter(name, spec)
@@ -212,13 +211,7 @@ def _parameter(name: str, spec: Mapping[str, Any], method: str | None) -> Parame
         return parameter
     if parameter.points is None:
         raise ConfigError(f"{name}: method: grid needs values (or whole numbers from min to max)")
-    texts = tuple(point if isinstance(point, str | int | float | None) else str(point) for point in parameter.points)
-    return Parameter(
-        CategoricalDistribution(texts),
-        parameter.points,
-        parameter.points,
-        dict(zip(texts, parameter.points, strict=True)).__getitem__,
-    )
+    return make_parameter(name, {"values": list(parameter.points)})
 
 
 def _halving(given: object, metric: Metric | None) -> Halving | None:

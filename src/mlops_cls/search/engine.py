@@ -164,10 +164,13 @@ class Engine:
             else:
                 worker.dismiss()
         if self._tasks:
-            log.info("stopping %d trials; once more to stop at once", len(self._tasks))
+            log.info("stopping; once more to stop at once")
         while self.crew.workers:
             if self._signals > 1:
                 self._kill()
+            # Those whose trial came to its end meanwhile.
+            for worker in self._idle:
+                worker.dismiss()
             heard = self.crew.hear(TICK)
             if heard is not None:
                 self._take(*heard)

@@ -1,5 +1,6 @@
 """Where a sweep's trials are kept, and who of those that run them is alive."""
 
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from mlops_cls.errors import ConfigError
 
 JOURNAL = "trials.journal"
 WORKERS = "workers"
-HEARTBEAT, GRACE = 30, 120  # seconds
+HEARTBEAT, GRACE, BETWEEN = 30, 120, 5  # seconds
 
 
 class KernelLock(JournalFileOpenLock):
@@ -44,13 +45,24 @@ def open_storage(url: str | None, folder: Path) -> BaseStorage:
         path = folder / JOURNAL
         return JournalStorage(JournalFileBackend(str(path), KernelLock(path)))
     try:
-        with as_we_mean_it():
-            return RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+        return _open_database(url)
     except (SQLAlchemyError, ImportError) as error:
         # Not the url itself: it may hold a password.
         reason = str(error).strip().splitlines()[0]
         example = "sqlite:///sweep.db or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
         raise ConfigError(f"--storage cannot be opened ({reason}); give a url such as {example}") from error
+
+
+def _open_database(url: str, *, again: bool = True) -> BaseStorage:
+    try:
+        with as_we_mean_it():
+            return RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+    except SQLAlchemyError as error:
+        # Of two machines that begin at once, one finds tables that the other is making.
+        if not (again and "exist" in str(error)):
+            raise
+    time.sleep(BETWEEN)
+    return _open_database(url, again=False)
 
 
 def beat(storage: BaseStorage, trial_id: int) -> None:
