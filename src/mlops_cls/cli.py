@@ -11,6 +11,7 @@ VERBS = {
     "check": "find leaks, copies, wrong labels, shortcuts and bad files in a data set; HTML report",
     "augment": "draw training pictures before and after augmentation",
     "train": "train, select, test and keep a classifier",
+    "sweep": "search for better settings: grid, random or Bayesian, on one machine or many",
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
