@@ -125,7 +125,7 @@ def test_interrupted_run_ends_in_other_weights_or_another_table(
         ["data.size=24", "trainer.progressive=true"],
         ["model.freeze=true", "model.weights={weights}"],
         ["model.freeze=true", "model.weights={weights}", "model.unfreeze_epoch=1"],
-        ["augment=light", "augment.where=worker", "data.workers=1"],
+        ["augment=light", "augment.where=worker", "data.workers=2"],
         ["runtime.batch_size=8"],
         ["data.sampler=balanced", "trainer.limit_batches=3"],
         ["optim=sgd", "optim.schedule=step", "trainer.clip_norm=0.5", "loss.name=focal"],
@@ -137,7 +137,7 @@ def test_a_way_to_train_cannot_be_interrupted(
 ) -> None:
     given = [override.format(weights=whole().checkpoint) for override in overrides]
     config = place(tmp_path, *given)
-    folder = cut(config, SignalAt(batch=4, number=signal.SIGINT))
+    folder = cut(config, SignalAt(batch=6, number=signal.SIGINT))
     run = mc.fit(config)
     assert run.folder.resolve() == folder
     assert_same(run.folder, whole(*given).folder)

@@ -101,7 +101,7 @@ class Training:
             deadline=deadline,
             callbacks=self.callbacks,
         )
-        trainer.fit(classifier, datamodule=batches, ckpt_path=last.go_on(trainer))
+        trainer.fit(classifier, datamodule=batches, ckpt_path=path if path.exists() else None)
 
     def _deadline(
         self,

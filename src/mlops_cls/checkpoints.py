@@ -131,12 +131,6 @@ class LastCheckpoint(pl.Callback):
         self.saved = time.monotonic()
         self._progress = before
 
-    def go_on(self, trainer: pl.Trainer) -> Path | None:
-        """Let the Trainer begin at the epoch that comes, and return the checkpoint to fit from, if there is one."""
-        # Before the loops have their state back, loaders are made and ask for the epoch.
-        trainer.fit_loop.epoch_progress.current.processed = self.before.epoch  # type: ignore[attr-defined]
-        return self.path if self.path.exists() else None
-
     def save(self, trainer: pl.Trainer, **progress: Any) -> None:
         """Write the checkpoint; `progress` are facts of `Progress` beside the epoch, the time and the rows."""
         spent = self.before.spent + time.monotonic() - self.began

@@ -151,6 +151,8 @@ class EpochBatches(DistributedSampler[Draws]):
         begin: Position = START,
     ) -> None:
         self.sampler, self.batch_size, self.parts, self.limit, self.begin = sampler, batch_size, parts, limit, begin
+        # Lightning names the epoch only after worker processes were sent their first batches.
+        sampler.set_epoch(begin.epoch)
 
     def set_epoch(self, epoch: int) -> None:
         self.sampler.set_epoch(epoch)
