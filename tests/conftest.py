@@ -1,7 +1,7 @@
 """Shared pieces: pictures in folders, and one small finished run that many tests look at."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import mlops_cls as mc
+from wandb_server import WandbServer
 
 os.environ["WANDB_MODE"] = "offline"
 for key in ("WANDB_API_KEY", "WANDB_BASE_URL"):
@@ -63,3 +64,10 @@ def tiny_overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def tiny_run(tiny_overrides: list[str]) -> mc.Run:
     """Return a finished run; tests only look at it."""
     return mc.fit(mc.load_config(*tiny_overrides))
+
+
+@pytest.fixture
+def wandb_server() -> Iterator[WandbServer]:
+    """Return a W&B server of the test's own, on this machine."""
+    with WandbServer() as server:
+        yield server

@@ -11,8 +11,8 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
-from torch import distributed
 
+from mlops_cls import processes
 from mlops_cls.atomic import replacing
 from mlops_cls.errors import ArtifactError, Interrupted
 from mlops_cls.interruption import Interruption
@@ -210,7 +210,8 @@ class StepGuard(pl.Callback):
             self._decide(trainer)
 
     def on_validation_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        if not self._any(trainer, self.interruption.received is not None):
+        # Several processes have unequal numbers of batches to score, so none can ask the others here.
+        if self.interruption.received is None or processes.number() > 1:
             return
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, WeightAveraging):
@@ -219,9 +220,9 @@ class StepGuard(pl.Callback):
 
     def _decide(self, trainer: pl.Trainer) -> None:
         stop, due = self.interruption.received is not None, time.monotonic() - self.last.saved >= self.every
-        if not self._any(trainer, stop or due):
+        if not processes.anywhere(stop or due):
             return
-        if self._any(trainer, stop):
+        if processes.anywhere(stop):
             self._end(trainer)
         self.last.save_within_epoch(trainer)
 
@@ -229,13 +230,6 @@ class StepGuard(pl.Callback):
         self.last.save_within_epoch(trainer)
         kept = f"kept after step {trainer.global_step}, in epoch {trainer.current_epoch + 1}"
         raise Interrupted(f"{kept}: the same command goes on from there")
-
-    def _any(self, trainer: pl.Trainer, mine: bool) -> bool:
-        if trainer.world_size == 1:
-            return mine
-        everyone = torch.tensor(int(mine), device=trainer.strategy.root_device)
-        distributed.all_reduce(everyone, distributed.ReduceOp.MAX)
-        return bool(everyone)
 
 
 def _as_between_epochs(fit_loop: dict[str, Any], epochs: int, steps: int) -> None:

@@ -23,6 +23,14 @@ class SplitBy(StrEnum):
     shipped = "shipped"
 
 
+class Strategy(StrEnum):
+    """How several processes train one network."""
+
+    auto = "auto"
+    ddp = "ddp"
+    fsdp = "fsdp"
+
+
 class Sampling(StrEnum):
     """Which training pictures an epoch draws."""
 
@@ -133,6 +141,8 @@ class LoggerName(StrEnum):
     """Which tracking service a run reports to."""
 
     wandb = "wandb"
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
     none = "none"
 
 
@@ -150,3 +160,11 @@ class Resume(StrEnum):
     auto = "auto"
     never = "never"
     must = "must"
+
+
+class Upload(StrEnum):
+    """Which checkpoints W&B is given when a run ends."""
+
+    best = "best"
+    last = "last"
+    none = "none"

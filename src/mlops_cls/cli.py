@@ -14,6 +14,7 @@ VERBS = {
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
+    "sync": "send to W&B what runs kept offline",
 }
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
 

@@ -10,13 +10,13 @@ import torch
 
 from mlops_cls.atomic import replacing, write_text
 from mlops_cls.card import ModelCard
-from mlops_cls.choices import Monitor
+from mlops_cls.choices import Monitor, Upload
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.evaluation.outputs import Outputs, collect, write_per_class, write_predictions
 from mlops_cls.evaluation.plots import draw_confusion, draw_curves
 from mlops_cls.models.classifier import CARD_KEY, ImageClassifier
 from mlops_cls.models.weights import read_checkpoint
-from mlops_cls.run import BEST, CARD, METRICS, PREDICTIONS, Run
+from mlops_cls.run import BEST, CARD, LAST, METRICS, PREDICTIONS, Run
 from mlops_cls.runtime import Runtime
 from mlops_cls.tracking import Tracker
 
@@ -44,6 +44,7 @@ def conclude(
     accuracy = f"test, {len(outputs['test'].labels)} pictures, accuracy {run.metrics['test/accuracy']:.3f}"
     draw_confusion(pictures["confusion"], outputs["test"].confusion, run.card.classes, title=accuracy)
     tracker.summarise(run.metrics, pictures)
+    tracker.keep_model(run.card, {Upload.best: [run.checkpoint], Upload.last: [folder / LAST]})
     # Last, for by this file a run is known to be finished.
     write_text(folder / METRICS, json.dumps(run.metrics, indent=2) + "\n")
     _say(run, len(outputs["test"].labels), f"epoch {epoch + 1} of {len(rows)}, by val/{monitor.value}")

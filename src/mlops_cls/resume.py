@@ -3,14 +3,15 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from filelock import FileLock
 
+from mlops_cls import processes
 from mlops_cls.card import ModelCard
 from mlops_cls.choices import Resume
 from mlops_cls.config import Config
@@ -19,7 +20,15 @@ from mlops_cls.data.raw import without_signature
 from mlops_cls.errors import ArtifactError, ConfigError, first_few
 from mlops_cls.run import BEST, CARD, CONFIG, METRICS, keep_settings, lock_run, new_run_folder, point_latest
 
-FREE = ("run.", "logger.", "data.workers", "trainer.save_every", "trainer.profile")
+FREE = (
+    "trainer.strategy",
+    "trainer.devices",
+    "run.",
+    "logger.",
+    "data.workers",
+    "trainer.save_every",
+    "trainer.profile",
+)
 """Settings that may differ: they change nothing of what is trained."""
 FIXED = ("model.", "optim.", "data.batch_size", "trainer.accumulate", "trainer.ema", "trainer.budget")
 """Settings that the state of optimiser, schedule and average belongs to."""
@@ -58,11 +67,22 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The folder of the run that trains now, locked; `earlier` is what it continues, `card` that run's own."""
+    """The folder of the run that trains now, and where it goes on the card and the changed settings of before."""
 
     folder: Path
-    earlier: Earlier | None = None
+    goes_on: bool = False
     card: ModelCard | None = None
+    changes: Changes = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain values, for another process."""
+        return asdict(self) | {"folder": str(self.folder), "card": self.card and self.card.to_dict()}
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> Self:
+        """Return what `plain` has told."""
+        card = values["card"] and ModelCard.from_dict(values["card"])
+        return cls(Path(values["folder"]), values["goes_on"], card, values["changes"])
 
 
 def settings_of(config: Config) -> dict[str, Any]:
@@ -76,11 +96,15 @@ def settings_of(config: Config) -> dict[str, Any]:
 def run_to_continue(config: Config) -> Iterator[tuple[Earlier, FileLock] | None]:
     """Give the run that the config continues, locked for as long as this context, or None for a new one.
 
+    Of several processes the first one's alone is told, for `open_run`.
+
     Raises:
         ConfigError: run.resume=must, and there is none, or it is finished, or other settings have changed.
         ArtifactError: run.resume=must, and another process is training it.
     """
-    found = {Resume.never: _none, Resume.auto: _same, Resume.must: _told}[config.run.resume](config)
+    find = {Resume.never: _none, Resume.auto: _same, Resume.must: _told}[config.run.resume]
+    with processes.first_goes_ahead():
+        found = find(config) if processes.first() else None
     try:
         yield found
     finally:
@@ -95,23 +119,26 @@ def open_run(config: Config, found: tuple[Earlier, FileLock] | None, data: Mappi
     Raises:
         ArtifactError: the folder cannot be written, or run.resume=must and the data have changed.
     """
-    earlier = None if found is None else found[0]
+    with ExitStack() as held:
+
+        def open_it() -> dict[str, Any]:
+            opened = _open(config, None if found is None else found[0], data, held)
+            point_latest(opened.folder)
+            return opened.plain()
+
+        yield Opened.from_plain(processes.on_first(open_it))
+
+
+def _open(config: Config, earlier: Earlier | None, data: Mapping[str, Any], held: ExitStack) -> Opened:
     card = None if earlier is None else earlier.card
-    settings = settings_of(config)
     if earlier is None or _other_data(config.run, earlier.folder, card, data):
-        folder, lock = new_run_folder(config.run, settings)
-        opened = Opened(folder)
-    else:
-        opened, lock = Opened(earlier.folder, earlier, card), None
-        # From now on it is unfinished, and the same command continues it.
-        (earlier.folder / METRICS).unlink(missing_ok=True)
-        keep_settings(earlier.folder, settings)
-    try:
-        point_latest(opened.folder)
-        yield opened
-    finally:
-        if lock is not None:
-            lock.release()
+        folder, lock = new_run_folder(config.run, settings_of(config))
+        held.callback(lock.release)
+        return Opened(folder)
+    # From now on it is unfinished, and the same command continues it.
+    (earlier.folder / METRICS).unlink(missing_ok=True)
+    keep_settings(earlier.folder, settings_of(config))
+    return Opened(earlier.folder, True, card, earlier.changes)
 
 
 def _none(_: Config) -> None:

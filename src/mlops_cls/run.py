@@ -56,6 +56,15 @@ class Run:
         card = ModelCard.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
         return cls(path, card, json.loads((path / METRICS).read_text(encoding="utf-8")))
 
+    def plain(self) -> dict[str, Any]:
+        """Return the run as plain values, for another process."""
+        return {"folder": str(self.folder), "card": self.card.to_dict(), "metrics": self.metrics}
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> "Run":
+        """Return what `plain` has told."""
+        return cls(Path(values["folder"]), ModelCard.from_dict(values["card"]), values["metrics"])
+
 
 def find_checkpoint(path: str | Path) -> Path:
     """Return the checkpoint that `path` means: the file itself, or the best one of a run folder.

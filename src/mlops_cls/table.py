@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 from mlops_cls.atomic import replacing
 
@@ -35,6 +36,7 @@ class EpochTable(Logger):
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """Nothing: the config is kept in the run folder by the run itself."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add to the epoch's row; Lightning sends the val scores first and closes the epoch with the train scores."""
         if "epoch" not in metrics:
@@ -54,6 +56,7 @@ class EpochTable(Logger):
         if self.rows or self.path.exists():
             self._write()
 
+    @rank_zero_only
     def _write(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows.values() for name in row))
         with replacing(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as file:

@@ -15,6 +15,7 @@ from mlops_cls.console import shows_progress
 from mlops_cls.models.finetune import FreezeBackbone
 from mlops_cls.models.progressive import ProgressiveSize
 from mlops_cls.models.seeds import StepSeeds
+from mlops_cls.parallel import Concert, trainer_arguments
 from mlops_cls.run import BEST, PROFILE
 from mlops_cls.runtime import Runtime
 from mlops_cls.tuning.budget import Deadline
@@ -38,23 +39,25 @@ def make_trainer(
     `accumulate` batches make an optimiser step, and `deadline` may end the run before `trainer.max_epochs` or after.
     """
     trainer = config.trainer
+    arguments = trainer_arguments(runtime, trainer, frozen=config.model.freeze)
+    plugins = [AtomicCheckpoints(), *arguments.pop("plugins", [])]
     return pl.Trainer(
-        **runtime.lightning,
+        **arguments,
         max_epochs=deadline.schedule.epochs if deadline else trainer.max_epochs,
         accumulate_grad_batches=accumulate,
         gradient_clip_val=trainer.clip_norm,
         deterministic=trainer.deterministic,
         logger=list(loggers),
         # The last checkpoint before the average of the weights takes their place at the end of training, and the guard
-        # after it was updated at the end of a step.
+        # after it was updated at the end of a step; the caller's callbacks while it is what is validated.
         callbacks=[
             StepSeeds(config.seed),
             last,
-            *_callbacks(trainer, config.model, folder, deadline),
             *callbacks,
+            *_callbacks(trainer, config.model, folder, deadline),
             guard,
         ],
-        plugins=AtomicCheckpoints(),
+        plugins=plugins,
         enable_progress_bar=shows_progress(),
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -81,6 +84,8 @@ def _callbacks(
         callbacks.append(ProgressiveSize())
     if trainer.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=trainer.ema))
+    # After the average, whose buffers are then those that scoring uses.
+    callbacks.append(Concert())
     if trainer.profile:
         callbacks.append(StepProfile(folder / PROFILE))
     return callbacks + [make_callback(spec) for spec in trainer.callbacks]

@@ -8,26 +8,32 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from mlops_cls import processes
 from mlops_cls.attempt import Training
 from mlops_cls.build import Start, check, make_card, make_datamodule, read_start
+from mlops_cls.choices import Device, LoggerName
 from mlops_cls.conclude import conclude
-from mlops_cls.config import Config
+from mlops_cls.config import Config, LoggerConfig
 from mlops_cls.console import say_to
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.doctor.policy import told
 from mlops_cls.data.raw import origin_of
 from mlops_cls.data.split import SPLITS
+from mlops_cls.errors import ConfigError
 from mlops_cls.interruption import Interruption
+from mlops_cls.launch import launch, processes_to_start
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.progressive import check_size
 from mlops_cls.models.weights import load_into
+from mlops_cls.parallel import check_parallel
 from mlops_cls.provenance import capture, continued
 from mlops_cls.resume import Opened, open_run, run_to_continue, settings_of
 from mlops_cls.run import CARD, LOG, TABLE, Run
 from mlops_cls.runtime import Runtime
 from mlops_cls.table import EpochTable
-from mlops_cls.tracking import tracking
-from mlops_cls.tuning.tune import Tuned, recorded, tune
+from mlops_cls.tracking import Tracker, check_tracking, tracking
+from mlops_cls.tracking.examples import examples_for
+from mlops_cls.tuning.tune import Tuned, pictures_of_a_batch, tune_together
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +41,8 @@ log = logging.getLogger(__name__)
 def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
     """Train, select the best checkpoint by validation, and test that one checkpoint once.
 
-    An unfinished run of the same settings is continued, see `RunConfig.resume`.
+    An unfinished run of the same settings is continued, see `RunConfig.resume`. Where the config asks for several
+    processes and this is none of them, they are started, and waited for.
 
     Args:
         config: all settings of the run.
@@ -47,24 +54,32 @@ def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
         ArtifactError: the weights to start from, or the run folder, cannot be used.
         Interrupted: SIGTERM or Ctrl-C; what was done is kept.
     """
+    number = processes_to_start(config)
+    if number is not None:
+        _refuse_callbacks(callbacks, number)
+        return launch(config, number)
     check(config)
-    Runtime.resolve(config.runtime)
+    check_tracking(config.logger)
+    device = Runtime.resolve(config.runtime).device
+    check_parallel(config.trainer, device)
+    processes.meet(cuda=device is Device.cuda)
+    pictures_of_a_batch(config)
     began = time.monotonic()
     with Interruption() as interruption, run_to_continue(config) as found:
         start = read_start(config.model)
-        data = make_datamodule(config, start.wanted)
-        data.prepare_data()
-        if config.trainer.progressive:
-            check_size(data.manifest.geometry.size)
-        classifier = _make_classifier(config, data, start)
+        with processes.first_goes_ahead():  # The others find what it has fetched and prepared.
+            data = make_datamodule(config, start.wanted)
+            data.prepare_data()
+            if config.trainer.progressive:
+                check_size(data.manifest.geometry.size)
+            classifier = _make_classifier(config, data, start)
 
         # Everything that could refuse has been asked: only now is a run folder made.
         with open_run(config, found, data.manifest.identity()) as opened, say_to(opened.folder / LOG):
             _introduce(classifier, data, opened)
-            tuned = recorded(opened.card) or tune(config, classifier, data)
+            tuned = tune_together(config, classifier, data, opened.card)
             _say_runtime(classifier, tuned.runtime)
-            job = Job(config, data, start, opened, tuned, began, interruption, callbacks)
-            return job.run()
+            return Job(config, data, start, opened, tuned, began, interruption, callbacks).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +96,53 @@ class Job:
     callbacks: Sequence[pl.Callback]
 
     def run(self) -> Run:
-        """Train and conclude."""
-        config, folder = self.config, self.opened.folder
-        provenance = self._provenance()
+        """Train, and let the first process conclude."""
+        config, folder, provenance = self.config, self.opened.folder, self._provenance()
+        logger = config.logger if processes.first() else LoggerConfig(name=LoggerName.none)
+        with tracking(logger, folder, provenance) as tracker:
+            table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
+            self._training(provenance, table, tracker).run(self.tuned)
+            run = processes.on_first(
+                lambda: conclude(
+                    folder, self.data, self.tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor
+                ).plain()
+            )
+            return Run.from_plain(run)
 
+    def _training(self, provenance: dict[str, Any], table: EpochTable, tracker: Tracker) -> Training:
         def make_classifier(tuned: Tuned) -> ImageClassifier:
-            classifier = _make_classifier(config, self.data, self.start)
+            classifier = _make_classifier(self.config, self.data, self.start)
             classifier.card = replace(classifier.card, provenance=provenance | {"runtime": tuned.describe()})
-            classifier.card.save(folder / CARD)
+            if processes.first():
+                classifier.card.save(self.opened.folder / CARD)
             classifier.compute_as(tuned.runtime)
             return classifier
 
-        with tracking(config.logger, folder, provenance) as tracker:
-            table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
-            loggers = [] if tracker.logger is None else [tracker.logger]
-            training = Training(
-                config,
-                self.data,
-                make_classifier,
-                folder,
-                table,
-                loggers,
-                self.callbacks,
-                self.interruption,
-                self.began,
-            )
-            training.run(self.tuned)
-            return conclude(folder, self.data, self.tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor)
+        return Training(
+            self.config,
+            self.data,
+            make_classifier,
+            self.opened.folder,
+            table,
+            [] if tracker.logger is None else [tracker.logger],
+            [*self.callbacks, *examples_for(tracker, self.data, self.config.seed)],
+            self.interruption,
+            self.began,
+        )
 
     def _provenance(self) -> dict[str, Any]:
         identity = self.data.manifest.identity() | {"origin": origin_of(self.config.data)}
         now = capture(settings_of(self.config), data=identity, runtime=self.tuned.describe())
-        earlier, card = self.opened.earlier, self.opened.card
-        return now if earlier is None or card is None else continued(card.provenance, now, earlier.changes)
+        opened = self.opened
+        return now if opened.card is None else continued(opened.card.provenance, now, opened.changes)
+
+
+def _refuse_callbacks(callbacks: Sequence[pl.Callback], number: int) -> None:
+    if callbacks:
+        raise ConfigError(
+            f"{type(callbacks[0]).__name__}, given to fit(), cannot go along to {number} processes: name it in "
+            "trainer.callbacks, or write a script that calls fit() and start it with torchrun"
+        )
 
 
 def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> ImageClassifier:
@@ -135,7 +164,7 @@ def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> Ima
 
 
 def _introduce(classifier: ImageClassifier, data: ImageDataModule, opened: Opened) -> None:
-    if opened.earlier is not None:
+    if opened.goes_on:
         log.info("going on in %s; to begin anew: run.resume=never", opened.folder)
     manifest, preprocess = data.manifest, classifier.card.preprocess
     sizes = ", ".join(f"{manifest.size_of(split)} {split}" for split in SPLITS)

@@ -1,10 +1,10 @@
-"""Settings of a run: how long, on what, kept where, and who hears of it."""
+"""Settings of a run: how long, on what, and kept where."""
 
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_cls.choices import Device, LoggerName, Monitor, Precision, Resume, WandbMode
+from mlops_cls.choices import Device, Monitor, Precision, Resume, Strategy
 from mlops_cls.rules import Problems, Section, bounded, unused
 
 AUTO = "auto"
@@ -27,6 +27,13 @@ class TrainerConfig(Section):
     """Batches per optimiser step."""
     clip_norm: float | None = bounded(None, above=0)
     """Largest norm of the gradient; default: not clipped."""
+    strategy: Strategy = Strategy.auto
+    """How several processes train. ddp: each holds the whole network. fsdp: each a part of it, for networks that do not
+    fit on one GPU. auto: ddp where there are several, by `devices` or torchrun, else alone."""
+    devices: int | None = bounded(None, low=1)
+    """Processes on this machine, a GPU each; default with ddp and fsdp: its GPUs. With torchrun, --nproc-per-node."""
+    sync_batchnorm: bool = False
+    """BatchNorm over the pictures of all GPUs; without it, over those of each."""
     ema: float | None = bounded(None, above=0, below=1)
     """Decay of the exponential moving average of the weights (such as 0.999); default: no average."""
     progressive: bool = False
@@ -57,6 +64,10 @@ class TrainerConfig(Section):
         for key, value in {"budget": self.budget, "save_every": self.save_every}.items():
             if value is not None and not (seconds_in(value) or 0) > 0:
                 yield f"trainer.{key}={value} is no time: give a number and s, min or h, such as 90s, 10min or 1.5h"
+        if self.sync_batchnorm and self.strategy is Strategy.auto and self.devices in (None, 1):
+            yield "trainer.sync_batchnorm=true would not be used by one process: set trainer.devices or trainer=ddp"
+        if self.strategy is Strategy.fsdp and self.ema is not None:
+            yield f"trainer.ema={self.ema} needs the whole network, of which trainer=fsdp keeps parts: use trainer=ddp"
         if self.progressive and self.max_epochs == 1 and self.budget is None:
             yield "trainer.progressive=true would not be used: the last epoch is at full size, and there is only one"
         if self.progressive and self.patience is not None:
@@ -87,8 +98,8 @@ class RuntimeConfig(Section):
     compile: bool | None = None
     """torch.compile for training; default: measured where the run is so long that it can pay, else false."""
     batch_size: int | str | None = None
-    """Pictures on the device at once; gradients are added up to data.batch_size. auto: the most that fit; default:
-    data.batch_size. Whatever it is, a run that needs too much memory goes on with half of it."""
+    """Pictures on a device at once; gradients are added up to data.batch_size. auto: the most that fit; default:
+    data.batch_size over the number of processes. A run of one process that needs too much memory goes on with half."""
 
     def problems(self) -> Problems:
         if self.device is Device.cpu and self.precision is Precision.fp16:
@@ -97,28 +108,6 @@ class RuntimeConfig(Section):
             yield f"runtime.batch_size={self.batch_size} is impossible: it must be {AUTO} or a whole number"
         elif isinstance(self.batch_size, int) and self.batch_size < 1:
             yield f"runtime.batch_size={self.batch_size} is impossible: it must be at least 1"
-
-
-@dataclass(kw_only=True, slots=True)
-class LoggerConfig(Section):
-    """Who else hears of the run."""
-
-    name: LoggerName = LoggerName.wandb
-    """wandb or none; metrics.csv is written in either case."""
-    mode: WandbMode | None = None
-    """auto (default): online where there is a W&B key, else offline."""
-    project: str | None = None
-    """W&B project (default mlops_cls)."""
-    entity: str | None = None
-    """W&B user or team (default: your own)."""
-    group: str | None = None
-    """W&B group of the run."""
-    tags: list[str] | None = None
-    """W&B tags of the run."""
-
-    def problems(self) -> Problems:
-        if self.name is LoggerName.none:
-            yield from unused(self, "logger", "mode project entity group tags", "logger=none")
 
 
 @dataclass(kw_only=True, slots=True)
