@@ -169,7 +169,7 @@ def _from_wandb(path: str) -> Mapping[str, Any]:
 
 
 def _config(record: Record, overrides: Sequence[str]) -> Config:
-    """Return the config of the run with the runtime that it had, kept in a new folder and tracked nowhere."""
+    """Return the config of the run with its runtime, in a new folder, tracked nowhere and not profiled."""
     for override in overrides:
         if not override.startswith(ELSEWHERE):
             allowed = ", ".join(f"{key}VALUE" if key.endswith("=") else f"{key}KEY=VALUE" for key in ELSEWHERE)
@@ -180,6 +180,7 @@ def _config(record: Record, overrides: Sequence[str]) -> Config:
     again = {
         **values,
         "runtime": _runtime(record.provenance["runtime"], values["data"]["batch_size"]),
+        "trainer": {**values["trainer"], "profile": False},
         "logger": {"name": LoggerName.none.value},
         "run": {**values["run"], "resume": Resume.never.value, "accept_changes": None, **place},
     }

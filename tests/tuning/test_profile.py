@@ -3,7 +3,9 @@
 import csv
 import gzip
 import json
+import os
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -15,6 +17,7 @@ import torch
 from pytorch_lightning.profilers import PassThroughProfiler
 
 import mlops_cls as mc
+from mlops_cls.errors import Interrupted
 from mlops_cls.models.weights import read_checkpoint
 from mlops_cls.tuning.marks import METRICS, NAMES, PARTS, REST, Laps
 from mlops_cls.tuning.profile import HINTS, Window, advice
@@ -130,6 +133,24 @@ def test_a_run_that_fails_while_profiled_leaves_the_profiler_on(tiny_overrides: 
         mc.fit(config, callbacks=[witness])
     assert witness.attached[-1]
     assert steps_of(mc.fit(config))["step"] > 0
+
+
+class Signal(pl.Callback):
+    """Sends this process a SIGTERM in its 13th batch."""
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_run_interrupted_while_profiled_goes_on_otherwise(tiny_overrides: list[str]) -> None:
+    overrides = [*tiny_overrides, "data.batch_size=8", "run.name=interrupted"]
+    with pytest.raises(Interrupted):
+        mc.fit(mc.load_config(*overrides, PROFILED), callbacks=[Signal()])
+    run = mc.fit(mc.load_config(*overrides, PROFILED))
+    assert steps_of(run)["step"] > 0
+    whole = weights_of(mc.fit(mc.load_config(*overrides, "run.resume=never")))
+    assert all(torch.equal(value, whole[name]) for name, value in weights_of(run).items())
 
 
 def test_a_run_too_short_to_profile_says_nothing(tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]) -> None:
