@@ -99,7 +99,8 @@ print(json.dumps({"chains": chains, "events": events, "seconds": seconds}))
 
 
 def state(place: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, str]], str]:
-    (run,) = (path for path in (place / "runs").iterdir() if not path.is_symlink() and not path.name.startswith("."))
+    # A process killed before it wrote down what it was asked for leaves an empty folder.
+    (run,) = (path.parent for path in (place / "runs").glob("*/config.yaml") if not path.parent.is_symlink())
     tensors = {
         f"{name}/{key}": value
         for name in ("best", "last")

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import yaml
@@ -80,7 +79,7 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def new_run_folder(config: RunConfig, settings: Mapping[str, Any]) -> tuple[Path, FileLock]:
-    """Make ``<folder>/<time>_<name>`` with its settings, unlike any other; it comes whole, and locked.
+    """Make ``<folder>/<time>_<name>`` with its settings, unlike any other, and return it locked.
 
     Raises:
         ArtifactError: the folder cannot be written.
@@ -88,12 +87,13 @@ def new_run_folder(config: RunConfig, settings: Mapping[str, Any]) -> tuple[Path
     parent = Path(config.folder)
     with _writable(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        aside = _aside(parent)
-        (aside / BEST).parent.mkdir()
-        keep_settings(aside, settings)
-        lock = lock_run(aside)
+        folder = _make_unique(parent, config.name)
+        lock = lock_run(folder)
         assert lock is not None
-        return _rename_unique(aside, parent, config.name), lock
+        (folder / BEST).parent.mkdir()
+        # Last, for by its settings a run is found again.
+        keep_settings(folder, settings)
+    return folder, lock
 
 
 def keep_settings(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -120,7 +120,7 @@ def new_folds_folder(parent: Path, name: str) -> Path:
         ArtifactError: the folder cannot be written.
     """
     with _writable(parent):
-        return _rename_unique(_aside(parent), parent, f"{name}_folds")
+        return _make_unique(parent, f"{name}_folds")
 
 
 @contextmanager
@@ -131,19 +131,13 @@ def _writable(parent: Path) -> Iterator[None]:
         raise ArtifactError(f"{parent} cannot be written ({error.strerror}): set run.folder=FOLDER") from error
 
 
-def _aside(parent: Path) -> Path:
-    folder = parent / f".{token_hex(8)}.partial"
-    folder.mkdir()
-    return folder
-
-
-def _rename_unique(aside: Path, parent: Path, name: str) -> Path:
+def _make_unique(parent: Path, name: str) -> Path:
     stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}"
     for number in range(1, 1000):
         folder = parent / (stem if number == 1 else f"{stem}-{number}")
-        with suppress(OSError):
-            if not folder.exists():
-                return aside.rename(folder)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
     raise ArtifactError(f"{parent} is full of runs named {stem}")
 
 
