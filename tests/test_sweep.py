@@ -52,7 +52,7 @@ def searching(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 300
+    until = time.monotonic() + 900
     while not happened():
         assert time.monotonic() < until
         assert process.poll() is None, process.communicate()
@@ -83,7 +83,7 @@ def test_killed_search_repeats_what_it_had_done(tmp_path: Path) -> None:
     assert not any(worker.is_running() for worker in workers), "the workers outlive their driver"
 
     with searching(tmp_path, "--jobs", "2") as second:
-        said, errors = second.communicate(timeout=300)
+        said, errors = second.communicate(timeout=900)
         assert second.returncode == 0, errors
     assert ended_in(said) == set(range(1, 11)) - before
     rows = table(tmp_path)
@@ -114,7 +114,7 @@ def test_interrupted_search_loses_its_trial_and_a_dead_worker_ends_it(tmp_path: 
                 (worker,) = psutil.Process(search.pid).children()
                 worker.kill()
         search.send_signal(signal.SIGINT)
-        said, errors = search.communicate(timeout=300)
+        said, errors = search.communicate(timeout=900)
     assert (search.returncode, errors) == (75, "")
     assert "failed: the process was ended by SIGKILL; the system kills a process when memory runs out" in said
     assert "the same command goes on from here" in said
