@@ -52,7 +52,7 @@ def searching(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 300
+    until = time.monotonic() + 900
     while not happened():
         assert time.monotonic() < until
         assert process.poll() is None, process.communicate()
@@ -83,7 +83,7 @@ def test_killed_search_repeats_what_it_had_done(tmp_path: Path) -> None:
     assert not any(worker.is_running() for worker in workers), "the workers outlive their driver"
 
     with searching(tmp_path, "--jobs", "2") as second:
-        said, errors = second.communicate(timeout=300)
+        said, errors = second.communicate(timeout=900)
         assert second.returncode == 0, errors
     assert ended_in(said) == set(range(1, 11)) - before
     rows = table(tmp_path)
@@ -101,7 +101,6 @@ def test_killed_search_repeats_what_it_had_done(tmp_path: Path) -> None:
     run = mc.Run.open(tmp_path / best["folder"])
     assert run.metrics["val/loss"] == float(best["value"])
     assert f"optim.lr={best['optim.lr']}" in said.partition("again python -m mlops_cls.train ")[2]
-    assert not list((tmp_path / "sweeps/digits/workers").iterdir())
 
 
 def test_interrupted_search_loses_its_trial_and_a_dead_worker_ends_it(tmp_path: Path) -> None:
@@ -115,7 +114,7 @@ def test_interrupted_search_loses_its_trial_and_a_dead_worker_ends_it(tmp_path: 
                 (worker,) = psutil.Process(search.pid).children()
                 worker.kill()
         search.send_signal(signal.SIGINT)
-        said, errors = search.communicate(timeout=300)
+        said, errors = search.communicate(timeout=900)
     assert (search.returncode, errors) == (75, "")
     assert "failed: the process was ended by SIGKILL; the system kills a process when memory runs out" in said
     assert "the same command goes on from here" in said
@@ -161,6 +160,7 @@ def test_one_file_means_other_things_to_wandb_and_without_it(
         (["digits.yaml", "optim.lrr=1"], "optim.lrr is not a setting; did you mean optim.lr"),
         (["digits.yml"], "digits.yml does not exist"),
         (["sweep"], "give --count N"),
+        (["digits.yaml", "data=folder", "data.root=nowhere"], "nowhere does not exist"),
         (["digits.yaml", "optim.lr=1"], "optim.lr is varied by the sweep and also given as optim.lr=1"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_mistake_leaves_files_behind(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_sweep(tmp_path, 1, RATES)
-    with pytest.raises(mc.ConfigError, match=message):
+    with pytest.raises(mc.MlopsError, match=message):
         sweep.main(arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["digits.yaml"]
 

@@ -183,3 +183,10 @@ def test_a_shipped_sweep_is_found_by_name_and_a_typo_names_the_nearest() -> None
 def test_sweeps_are_offered_as_a_config_group(capsys: pytest.CaptureFixture[str]) -> None:
     train.main(["--help"])
     assert "  sweeps:" not in capsys.readouterr().out
+
+
+def test_machines_whose_data_lie_elsewhere_cannot_share_a_sweep(write_sweep: WriteSweep) -> None:
+    path = write_sweep(command=command("${args_no_hyphens}"))
+    here, there = (read(path, [f"data.root={root}", "logger.mode=offline"]).given for root in ("a", "b"))
+    assert here == there == read(path).given
+    assert here != read(path, ["data.size=8"]).given

@@ -19,6 +19,8 @@ METRICS = tuple(f"{split}/{score}" for split in ("train", "val") for score in SC
 # What W&B alone reads is allowed, so that one file serves both.
 WANDB_ONLY = ("project", "entity", "description", "controller", "image_uri", "job", "settings")
 KEYS = ("name", "program", "command", "method", "metric", "parameters", "early_terminate", "run_cap", *WANDB_ONLY)
+# Overrides in which machines that share a sweep may differ.
+OF_THE_MACHINE = ("data.root", "data.store", "data.workers", "logger")
 RUN_PLACE = ("run.folder", "run.name")
 T = TypeVar("T")
 
@@ -151,9 +153,16 @@ def _definition(given: Mapping[str, Any], more: Sequence[str], name: str) -> Def
 
 def _identity(given: Mapping[str, Any], command: Command) -> dict[str, Any]:
     keys = ("method", "metric", "parameters", "early_terminate")
-    same = {key: given[key] for key in keys if key in given} | {"command": list(command.fixed)}
+    same = {key: given[key] for key in keys if key in given} | {
+        "command": [word for word in command.fixed if not _of_the_machine(word)]
+    }
     # As it will come back from storage.
     return dict(json.loads(json.dumps(same, default=str)))
+
+
+def _of_the_machine(override: str) -> bool:
+    key = override.partition("=")[0].lstrip("+")
+    return any(key == name or key.startswith(f"{name}.") for name in OF_THE_MACHINE)
 
 
 def _check_name(name: str) -> None:

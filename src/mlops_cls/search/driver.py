@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlops_cls.build import make_datamodule, read_start
+from mlops_cls.config import Config
 from mlops_cls.console import say_to
 from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.search.definition import Definition, find_file, read
@@ -53,11 +55,13 @@ def run(plan: Plan) -> bool:
 
     Raises:
         ConfigError: something is wrong with the file, or another sweep was begun under this name; nothing was written.
+        DataError: the data set is missing or bad.
         ArtifactError: the folder cannot be written.
     """
     definition = read(find_file(plan.file), plan.overrides, plan.name)
     limit = _limit(definition, plan.count)
-    remarks = list(other_monitor(definition, examine(definition)))
+    configs = examine(definition)
+    _prepare(configs[0])
     folder = _make_folder(plan.folder / definition.name)
     sweep = Sweep(definition, folder, url=plan.storage, seed=plan.seed, limit=limit, changed=plan.changed)
     if plan.retry_failed:
@@ -65,13 +69,18 @@ def run(plan: Plan) -> bool:
     with say_to(folder / LOG):
         headline = f"{_headline(definition)}; {limit} trials, {plan.jobs} at a time, in {folder}"
         log.info("sweep %s: %s", definition.name, headline)
-        for remark in remarks:
+        for remark in other_monitor(definition, configs):
             log.info("note: %s", remark)
         done = Engine(sweep, folder, plan.jobs).run()
         conclude(definition, sweep, folder)
         if not done:
             log.info("interrupted; the same command goes on from here")
         return done
+
+
+def _prepare(config: Config) -> None:
+    """Prepare the data of the first trial, so that what is wrong with them ends the sweep and not each trial."""
+    make_datamodule(config, read_start(config.model).wanted).prepare_data()
 
 
 def conclude(definition: Definition, sweep: Sweep, folder: Path) -> None:

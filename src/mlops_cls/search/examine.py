@@ -22,8 +22,6 @@ def examine(definition: Definition) -> list[Config]:
         ConfigError: naming every setting that does not exist and every value that training would refuse.
     """
     examination = _Examination(definition)
-    if "fixed" in examination.problems or not examination.attempt({}, "fixed"):
-        raise ConfigError("\n".join(examination.problems.values()))
     start = examination.start()
     for values in _each_alone(definition, start):
         examination.attempt(values)
@@ -31,7 +29,7 @@ def examine(definition: Definition) -> list[Config]:
         for values in _combinations(definition):
             examination.attempt(values)
     if examination.problems:
-        raise ConfigError("\n".join(dict.fromkeys(examination.problems.values())))
+        raise ConfigError("\n".join(examination.problems))
     _check_halving(definition, examination.configs)
     return examination.configs
 
@@ -54,21 +52,18 @@ def unheard(configs: Sequence[Config]) -> Iterator[str]:
 
 
 class _Examination:
-    """Composes trials, and keeps one problem per message."""
+    """Composes trials, and keeps each problem once."""
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
         self.configs: list[Config] = []
-        self.problems: dict[str, str] = {}
+        self.problems: dict[str, None] = {}
 
-    def attempt(self, values: Values, what: str | None = None) -> bool:
+    def attempt(self, values: Values) -> None:
         try:
-            config = self._compose(values)
+            self.configs.append(self._compose(values))
         except ConfigError as error:
-            self.problems.setdefault(str(error), str(error) if what is None else f"command: {error}")
-            return False
-        self.configs.append(config)
-        return True
+            self.problems |= dict.fromkeys(str(error).splitlines())
 
     def start(self) -> Values:
         """Return a trial that composes, as far as there is one; what a setting refuses is found by the others."""

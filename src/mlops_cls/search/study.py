@@ -4,22 +4,20 @@ A trial that died is given up, and its slot handed on to a new trial with the sa
 last one counts.
 """
 
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import check_distribution_compatibility
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from mlops_cls.errors import ConfigError
+from mlops_cls.search.change import check_change
 from mlops_cls.search.definition import Definition
 from mlops_cls.search.samplers import SLOT, make_pruner, make_sampler, slots
 from mlops_cls.search.storage import as_we_mean_it, beat, fail_silent, lives, open_storage
@@ -74,7 +72,7 @@ class Sweep:
             study = optuna.load_study(storage=self._storage, study_name=definition.name)
         kept = study.user_attrs.get(DEFINITION, definition.given)
         if kept != definition.given:
-            _check_change(kept, study, definition, allowed=changed)
+            check_change(kept, study, definition, allowed=changed)
         study.set_user_attr(DEFINITION, definition.given)
         return study
 
@@ -262,38 +260,3 @@ def _row(number: int, trial: FrozenTrial) -> Row:
         seconds=kept.get(SECONDS),
         scores=kept.get(SCORES, {}),
     )
-
-
-def _check_change(kept: Mapping[str, Any], study: optuna.Study, definition: Definition, *, allowed: bool) -> None:
-    """Refuse to go on with another sweep than was begun.
-
-    Raises:
-        ConfigError: naming what is different.
-    """
-    differences = "\n".join(f"  {line}" for line in _differences(kept, definition.given))
-    choice = "give the new one a name of its own with --name NAME"
-    if not allowed:
-        raise ConfigError(
-            f"the sweep {definition.name} was begun with other settings:\n{differences}\n{choice}, or go on with what "
-            "was tried so far with --changed"
-        )
-    if "grid" in (kept["method"], definition.method):
-        raise ConfigError(f"--changed is impossible with a grid, whose points have other numbers now: {choice}")
-    for trial in study.get_trials(deepcopy=False):
-        for name, parameter in definition.parameters.items():
-            try:
-                check_distribution_compatibility(
-                    trial.distributions.get(name, parameter.distribution), parameter.distribution
-                )
-            except ValueError as error:
-                raise ConfigError(
-                    f"--changed is impossible, {name} has other choices now:\n{differences}\n{choice}"
-                ) from error
-
-
-def _differences(old: Any, new: Any, place: str = "") -> Iterator[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in dict.fromkeys([*old, *new]):
-            yield from _differences(old.get(key), new.get(key), f"{place}.{key}" if place else str(key))
-    elif old != new:
-        yield f"{place}: {json.dumps(old)}, now {json.dumps(new)}"

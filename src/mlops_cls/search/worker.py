@@ -30,7 +30,7 @@ class Link:
     def __init__(self, tasks: IO[str], answers: IO[str]) -> None:
         self._answers = answers
         self._lines: SimpleQueue[str] = SimpleQueue()
-        self._lock, self._busy, self._over = threading.Lock(), False, False
+        self._lock, self._ready, self._busy, self._over = threading.Lock(), False, False, False
         threading.Thread(target=self._listen, args=(tasks,), daemon=True).start()
 
     def _listen(self, tasks: IO[str]) -> None:
@@ -39,6 +39,9 @@ class Link:
         with self._lock:
             self._over = True
         self._lines.put("")
+        if not self._ready:
+            # Still importing, for nobody.
+            os._exit(0)
         if self._busy:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(LAST_WORDS)
@@ -56,6 +59,11 @@ class Link:
         """Return the next line of the driver, or None when there will be none."""
         line = self._lines.get()
         return json.loads(line) if line else None
+
+    def ready(self) -> None:
+        """Say that trials may come."""
+        self._ready = True
+        self.say(ready=True)
 
     def task(self) -> dict[str, Any] | None:
         """Wait for a trial; None where there will be no more."""
@@ -91,7 +99,7 @@ def main(folder: Path, name: str) -> None:
         # Imported before it is said to be ready, so that no trial waits for torch.
         import mlops_cls.training  # noqa: F401
 
-        link.say(ready=True)
+        link.ready()
         while (task := link.task()) is not None:
             _write_to(Path(task["log"]))
             if not _try(link, task):
