@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
-from mlops_cls import processes
 from mlops_cls.build import same_each_epoch
 from mlops_cls.config import Config
 from mlops_cls.console import quiet_lightning
@@ -20,6 +19,7 @@ from mlops_cls.errors import MlopsError
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.features import frozen_features
 from mlops_cls.parallel import trainer_arguments
+from mlops_cls.processes import how_many, rank, share
 from mlops_cls.run import LAST
 from mlops_cls.trainer import make_trainer
 from mlops_cls.tuning.budget import Deadline, fit_into, measure
@@ -55,7 +55,7 @@ class Training:
                 smaller = tuned.batching.smaller()
                 if smaller is None or not ran_out_of_memory(error):
                     raise
-                if processes.number() > 1:
+                if how_many() > 1:
                     raise _for_all(tuned.batching.size, smaller.size) from error
             # Only here, after the error and all that it held, is the memory free again.
             log.warning("out of memory with %d pictures at once: trying %d", tuned.batching.size, smaller.size)
@@ -92,7 +92,7 @@ class Training:
         arguments = trainer_arguments(tuned.runtime, self.config.trainer, frozen=model.freeze)
         speed = measure(classifier, tuned.runtime, batches, pictures, frozen=model.head_only, arguments=arguments)
         limit, whole = self.config.trainer.limit_batches, len(self.data.train_dataloader())
-        per_epoch, left = min(whole, limit or whole), processes.share(end - time.monotonic())
+        per_epoch, left = min(whole, limit or whole), share(end - time.monotonic())
         schedule = fit_into(left, speed, per_epoch=per_epoch, parts=accumulate)
         log.info(
             "trainer.budget=%s: %.0f s are left, which is %d steps or %.1f epochs at %.1f pictures/s, val and test",
@@ -100,7 +100,7 @@ class Training:
             left,
             schedule.batches // accumulate,
             schedule.batches / per_epoch,
-            processes.number() * tuned.batching.size / speed.batch,
+            how_many() * tuned.batching.size / speed.batch,
         )
         return Deadline(end - speed.scoring, speed, schedule, accumulate)
 
@@ -108,7 +108,7 @@ class Training:
 def _for_all(size: int, smaller: int) -> MlopsError:
     """Return the error that ends all processes: the others, in the middle of the same step, cannot begin anew alone."""
     return MlopsError(
-        f"process {processes.rank()} of {processes.number()} ran out of memory with {size} pictures at "
+        f"process {rank()} of {how_many()} ran out of memory with {size} pictures at "
         f"once: set runtime.batch_size={smaller} or auto, which changes no result, and start again"
     )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytorch_lightning as pl
 import yaml
 
-from mlops_cls import processes
 from mlops_cls.attempt import Training
 from mlops_cls.build import Start, check, make_card, make_datamodule, read_start
 from mlops_cls.choices import Device, LoggerName
@@ -26,6 +25,7 @@ from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.progressive import check_size
 from mlops_cls.models.weights import load_into
 from mlops_cls.parallel import check_parallel
+from mlops_cls.processes import first, first_goes_ahead, how_many, meet, on_first
 from mlops_cls.provenance import capture
 from mlops_cls.run import CARD, CONFIG, LOG, TABLE, Run, new_run_folder
 from mlops_cls.runtime import Runtime
@@ -57,11 +57,11 @@ def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
     check(config)
     device = Runtime.resolve(config.runtime).device
     check_parallel(config.trainer, device)
-    processes.meet(cuda=device is Device.cuda)
+    meet(cuda=device is Device.cuda)
     pictures_of_a_batch(config)
     began = time.monotonic()
     start = read_start(config.model)
-    with processes.first_goes_ahead():  # The others find what it has fetched and prepared.
+    with first_goes_ahead():  # The others find what it has fetched and prepared.
         data = make_datamodule(config, start.wanted)
         data.prepare_data()
         if config.trainer.progressive:
@@ -69,7 +69,7 @@ def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
         classifier = _make_classifier(config, data, start)
 
     # Everything that could refuse has been asked: only now is a run folder made.
-    folder = Path(processes.on_first(lambda: str(new_run_folder(config.run))))
+    folder = Path(on_first(lambda: str(new_run_folder(config.run))))
     with say_to(folder / LOG):
         _introduce(classifier, data)
         tuned = tune_together(config, classifier, data)
@@ -89,27 +89,28 @@ def _train(
     public = replace(config, data=without_signature(config.data))
     identity = data.manifest.identity() | {"origin": origin_of(config.data)}
     provenance = capture(public, data=identity, runtime=tuned.describe())
-    if processes.first():
+    if first():
         (folder / CONFIG).write_text(yaml.safe_dump(provenance["config"], sort_keys=False, allow_unicode=True))
 
     def make_classifier(tuned: Tuned) -> ImageClassifier:
         classifier = _make_classifier(config, data, start)
         classifier.card = replace(classifier.card, provenance=provenance | {"runtime": tuned.describe()})
-        if processes.first():
+        if first():
             classifier.card.save(folder / CARD)
         classifier.compute_as(tuned.runtime)
         return classifier
 
-    logger = config.logger if processes.first() else LoggerConfig(name=LoggerName.none)
+    logger = config.logger if first() else LoggerConfig(name=LoggerName.none)
     with tracking(logger, folder, provenance) as tracker:
         table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
         loggers = [table] if tracker.logger is None else [table, tracker.logger]
         end = None if config.trainer.budget_seconds is None else began + config.trainer.budget_seconds
         Training(config, data, make_classifier, folder, loggers, callbacks, end).run(tuned)
-        run = processes.on_first(
-            lambda: conclude(folder, data, tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor).plain()
-        )
-        return Run.from_plain(run)
+
+        def end_run() -> Run:
+            return conclude(folder, data, tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor)
+
+        return end_run() if how_many() == 1 else Run.from_plain(on_first(lambda: end_run().plain()))
 
 
 def _refuse_callbacks(callbacks: Sequence[pl.Callback], number: int) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from mlops_cls import processes
 from mlops_cls.build import same_each_epoch
 from mlops_cls.choices import Device, Precision
 from mlops_cls.config import Config
@@ -12,6 +11,7 @@ from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.loader import StoreDataset, make_loader
 from mlops_cls.errors import ConfigError
 from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.processes import how_many, on_first
 from mlops_cls.runtime import Runtime
 from mlops_cls.tuning import cache
 from mlops_cls.tuning.memory import Batching, largest_fitting
@@ -30,7 +30,7 @@ class Tuned:
     def describe(self) -> dict[str, Any]:
         """Return plain values for the provenance."""
         return self.runtime.describe() | {
-            "processes": processes.number(),
+            "processes": how_many(),
             "batch_size": self.batching.size,
             "measured": self.measurements,
         }
@@ -45,7 +45,7 @@ class Tuned:
 
 def tune_together(config: Config, classifier: ImageClassifier, data: ImageDataModule) -> Tuned:
     """Return what the first process has measured, to all of them; see `tune`."""
-    return Tuned.from_plain(processes.on_first(lambda: asdict(tune(config, classifier, data))))
+    return Tuned.from_plain(on_first(lambda: asdict(tune(config, classifier, data))))
 
 
 def pictures_of_a_batch(config: Config) -> int:
@@ -54,7 +54,7 @@ def pictures_of_a_batch(config: Config) -> int:
     Raises:
         ConfigError: the pictures, or those on a device at once, cannot be shared equally.
     """
-    whole, number, at_once = config.data.batch_size, processes.number(), config.runtime.batch_size
+    whole, number, at_once = config.data.batch_size, how_many(), config.runtime.batch_size
     each, rest = divmod(whole, number)
     if rest:
         near = number * max(round(whole / number), 1)
@@ -112,4 +112,4 @@ def _expected(config: Config, pictures: int, each: float) -> float:
         return config.trainer.budget_seconds
     limit = config.trainer.limit_batches
     epoch = pictures if limit is None else min(pictures, limit * config.data.batch_size)
-    return config.trainer.max_epochs * epoch * each / processes.number()
+    return config.trainer.max_epochs * epoch * each / how_many()
