@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
-from mlops_cls import processes
 from mlops_cls.build import same_each_epoch
 from mlops_cls.checkpoints import LastCheckpoint, Progress, StepGuard
 from mlops_cls.config import Config
@@ -23,6 +22,7 @@ from mlops_cls.interruption import Interruption
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.features import frozen_features
 from mlops_cls.parallel import trainer_arguments
+from mlops_cls.processes import how_many, rank, share
 from mlops_cls.run import LAST
 from mlops_cls.table import EpochTable
 from mlops_cls.trainer import make_trainer
@@ -61,7 +61,7 @@ class Training:
                 smaller = tuned.batching.smaller()
                 if smaller is None or not ran_out_of_memory(error):
                     raise
-                if processes.number() > 1:
+                if how_many() > 1:
                     raise _for_all(tuned.batching.size, smaller.size) from error
             # Only here, after the error and all that it held, is the memory free again.
             log.warning("out of memory with %d pictures at once: trying %d", tuned.batching.size, smaller.size)
@@ -89,7 +89,7 @@ class Training:
             path,
             self.table,
             before,
-            pictures=batching.size * processes.number(),
+            pictures=batching.size * how_many(),
             epochs=self.config.trainer.max_epochs,
             began=self.began,
             plan=None if deadline is None else deadline.plan,
@@ -134,7 +134,7 @@ class Training:
         model = self.config.model
         arguments = trainer_arguments(tuned.runtime, self.config.trainer, frozen=model.freeze)
         speed = measure(classifier, tuned.runtime, batches, pictures, frozen=model.head_only, arguments=arguments)
-        per_epoch, left = len(self.data.train_dataloader()), processes.share(end - time.monotonic())
+        per_epoch, left = len(self.data.train_dataloader()), share(end - time.monotonic())
         schedule = fit_into(left, speed, per_epoch=per_epoch, parts=accumulate)
         log.info(
             "trainer.budget=%s: %.0f s are left, which is %d steps or %.1f epochs at %.1f pictures/s, val and test",
@@ -142,7 +142,7 @@ class Training:
             left,
             schedule.batches // accumulate,
             schedule.batches / per_epoch,
-            processes.number() * tuned.batching.size / speed.batch,
+            how_many() * tuned.batching.size / speed.batch,
         )
         return Deadline(end - speed.scoring, speed, schedule, accumulate)
 
@@ -150,7 +150,7 @@ class Training:
 def _for_all(size: int, smaller: int) -> MlopsError:
     """Return the error that ends all processes: the others, in the middle of the same step, cannot begin anew alone."""
     return MlopsError(
-        f"process {processes.rank()} of {processes.number()} ran out of memory with {size} pictures at "
+        f"process {rank()} of {how_many()} ran out of memory with {size} pictures at "
         f"once: set runtime.batch_size={smaller} or auto, which changes no result, and start again"
     )
 

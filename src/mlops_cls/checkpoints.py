@@ -12,12 +12,12 @@ import torch
 from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 
-from mlops_cls import processes
 from mlops_cls.atomic import replacing
 from mlops_cls.errors import ArtifactError, Interrupted
 from mlops_cls.interruption import Interruption
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.weights import read_checkpoint
+from mlops_cls.processes import anywhere, how_many
 from mlops_cls.table import EpochTable
 
 KEY, TRAIN_SCORES = "LastCheckpoint", "train_scores"
@@ -107,7 +107,7 @@ class LastCheckpoint(pl.Callback):
         path: of the checkpoint.
         table: the rows of the epochs, which are kept with it: the two cannot contradict each other.
         before: where this process goes on.
-        pictures: of a batch, over all processes.
+        pictures: of a batch, over all
         epochs: `trainer.max_epochs`.
         began: when this process began, on the clock of `time.monotonic`.
         plan: of a run with a budget.
@@ -211,7 +211,7 @@ class StepGuard(pl.Callback):
 
     def on_validation_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         # Several processes have unequal numbers of batches to score, so none can ask the others here.
-        if self.interruption.received is None or processes.number() > 1:
+        if self.interruption.received is None or how_many() > 1:
             return
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, WeightAveraging):
@@ -220,9 +220,9 @@ class StepGuard(pl.Callback):
 
     def _decide(self, trainer: pl.Trainer) -> None:
         stop, due = self.interruption.received is not None, time.monotonic() - self.last.saved >= self.every
-        if not processes.anywhere(stop or due):
+        if not anywhere(stop or due):
             return
-        if processes.anywhere(stop):
+        if anywhere(stop):
             self._end(trainer)
         self.last.save_within_epoch(trainer)
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlops_cls import errors
 from mlops_cls.choices import Device, Strategy
 from mlops_cls.config import Config
-from mlops_cls.errors import ConfigError, Interrupted, MlopsError
+from mlops_cls.errors import ArtifactError, ConfigError, DataError, Interrupted, MlopsError
 from mlops_cls.run import Run
 
 TASK, RUN, FAILURE, MEETING = "task.json", "run", "failure-{}.json", "meeting"
+ERRORS = {kind.__name__: kind for kind in (ConfigError, DataError, ArtifactError, Interrupted)}
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 GRACE = 10.0
 """Seconds that the other processes have to end after one has failed, and once more after they were told to."""
@@ -68,7 +68,7 @@ def processes_to_start(config: Config) -> int | None:
     trainer, machines = config.trainer, Machines.of_environment()
     if "LOCAL_RANK" in os.environ or (machines.number, trainer.strategy, trainer.devices) == (1, Strategy.auto, None):
         return None
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if machines.number == 1 and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(
             "WORLD_SIZE is set and LOCAL_RANK is not, so which process this is cannot be told: start those of each "
             "machine with torchrun --nnodes=… --nproc-per-node=… -m mlops_cls.train …, see docs/distributed.md"
@@ -197,6 +197,6 @@ def _raise_failure(place: Path, codes: Sequence[int]) -> None:
 
 def _raise(failure: dict[str, Any]) -> None:
     if failure["kind"] is not None:
-        raise getattr(errors, failure["kind"])(failure["text"])
+        raise ERRORS.get(failure["kind"], MlopsError)(failure["text"])
     print(failure["text"], file=sys.stderr, end="")
     raise SystemExit(1)

@@ -9,11 +9,11 @@ from pytorch_lightning.plugins.layer_sync import LayerSync
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import distributed, nn
 
-from mlops_cls import processes
 from mlops_cls.choices import Device
 from mlops_cls.choices import Strategy as Choice
 from mlops_cls.config import TrainerConfig
 from mlops_cls.errors import ConfigError
+from mlops_cls.processes import how_many, local_rank, on_this_machine, rank, started_as_one_of_several
 from mlops_cls.runtime import Runtime
 
 
@@ -22,13 +22,13 @@ def trainer_arguments(runtime: Runtime, config: TrainerConfig, *, frozen: bool) 
 
     `frozen`: whether a part of the network is frozen at times.
     """
-    if not processes.started_as_one_of_several():
+    if not started_as_one_of_several():
         return runtime.lightning
     plugins: list[Any] = [Met()]
     if config.sync_batchnorm:
         plugins.append(SharedBatchNorm())
-    here = processes.on_this_machine()
-    several = {"devices": here, "num_nodes": processes.number() // here, "strategy": _strategy(config, frozen=frozen)}
+    here = on_this_machine()
+    several = {"devices": here, "num_nodes": how_many() // here, "strategy": _strategy(config, frozen=frozen)}
     return runtime.lightning | several | {"plugins": plugins}
 
 
@@ -40,13 +40,13 @@ def check_parallel(config: TrainerConfig, device: Device) -> None:
     """
     if config.sync_batchnorm and device is not Device.cuda:
         raise ConfigError("trainer.sync_batchnorm=true needs GPUs, and this run is on the CPU: leave it out")
-    if device is Device.mps and processes.started_as_one_of_several():
+    if device is Device.mps and started_as_one_of_several():
         raise ConfigError("several processes cannot share an Apple GPU: set runtime.device=cpu, or trainer=default")
 
 
 def _strategy(config: TrainerConfig, *, frozen: bool) -> Strategy:
     if config.strategy is Choice.fsdp:
-        number = processes.number()
+        number = how_many()
         return ModelParallelStrategy(number, tensor_parallel_size=1, save_distributed_checkpoint=False)
     # What is frozen has no gradient to wait for.
     return DDPStrategy(find_unused_parameters=frozen)
@@ -64,22 +64,22 @@ class Met(ClusterEnvironment):
         return False
 
     def world_size(self) -> int:
-        return processes.number()
+        return how_many()
 
     def set_world_size(self, size: int) -> None:
         assert size == self.world_size()
 
     def global_rank(self) -> int:
-        return processes.rank()
+        return rank()
 
     def set_global_rank(self, rank: int) -> None:
         assert rank == self.global_rank()
 
     def local_rank(self) -> int:
-        return processes.local_rank()
+        return local_rank()
 
     def node_rank(self) -> int:
-        return processes.rank() // processes.on_this_machine()
+        return rank() // on_this_machine()
 
 
 class SharedBatchNorm(LayerSync):

@@ -44,7 +44,7 @@ def on_this_machine() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if _met() else 1
 
 
-def number() -> int:
+def how_many() -> int:
     """Return the number of processes of the run, on all machines."""
     return distributed.get_world_size() if _met() else 1
 
@@ -80,7 +80,7 @@ def meet(*, cuda: bool) -> None:
 
 def share(value: Value) -> Value:
     """Return the first process's value, which JSON can say, in every process."""
-    if number() == 1:
+    if how_many() == 1:
         return value
     text = json.dumps(value).encode() if first() else b""
     length = _from_first(torch.tensor([len(text)]))
@@ -120,7 +120,7 @@ def on_first(work: Callable[[], Value]) -> Value:
 
 def anywhere(flag: bool) -> bool:
     """Tell every process whether the flag is set in any; all of them must ask, at the same point of their work."""
-    if number() == 1:
+    if how_many() == 1:
         return flag
     flags = torch.tensor([flag], dtype=torch.uint8)
     distributed.all_reduce(flags, distributed.ReduceOp.MAX, group=_waiting_room())

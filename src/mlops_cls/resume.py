@@ -11,13 +11,13 @@ from typing import Any, Self
 import yaml
 from filelock import FileLock
 
-from mlops_cls import processes
 from mlops_cls.card import ModelCard
 from mlops_cls.choices import Resume
 from mlops_cls.config import Config
 from mlops_cls.config.run import RunConfig
 from mlops_cls.data.raw import without_signature
 from mlops_cls.errors import ArtifactError, ConfigError, first_few
+from mlops_cls.processes import first, first_goes_ahead, on_first
 from mlops_cls.run import BEST, CARD, CONFIG, METRICS, keep_settings, lock_run, new_run_folder, point_latest
 
 FREE = (
@@ -103,8 +103,8 @@ def run_to_continue(config: Config) -> Iterator[tuple[Earlier, FileLock] | None]
         ArtifactError: run.resume=must, and another process is training it.
     """
     find = {Resume.never: _none, Resume.auto: _same, Resume.must: _told}[config.run.resume]
-    with processes.first_goes_ahead():
-        found = find(config) if processes.first() else None
+    with first_goes_ahead():
+        found = find(config) if first() else None
     try:
         yield found
     finally:
@@ -126,7 +126,7 @@ def open_run(config: Config, found: tuple[Earlier, FileLock] | None, data: Mappi
             point_latest(opened.folder)
             return opened.plain()
 
-        yield Opened.from_plain(processes.on_first(open_it))
+        yield Opened.from_plain(on_first(open_it))
 
 
 def _open(config: Config, earlier: Earlier | None, data: Mapping[str, Any], held: ExitStack) -> Opened:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from mlops_cls import processes
 from mlops_cls.attempt import Training
 from mlops_cls.build import Start, check, make_card, make_datamodule, read_start
 from mlops_cls.choices import Device, LoggerName
@@ -26,6 +25,7 @@ from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.progressive import check_size
 from mlops_cls.models.weights import load_into
 from mlops_cls.parallel import check_parallel
+from mlops_cls.processes import first, first_goes_ahead, meet, on_first
 from mlops_cls.provenance import capture, continued
 from mlops_cls.resume import Opened, open_run, run_to_continue, settings_of
 from mlops_cls.run import CARD, LOG, TABLE, Run
@@ -62,12 +62,12 @@ def fit(config: Config, *, callbacks: Sequence[pl.Callback] = ()) -> Run:
     check_tracking(config.logger)
     device = Runtime.resolve(config.runtime).device
     check_parallel(config.trainer, device)
-    processes.meet(cuda=device is Device.cuda)
+    meet(cuda=device is Device.cuda)
     pictures_of_a_batch(config)
     began = time.monotonic()
     with Interruption() as interruption, run_to_continue(config) as found:
         start = read_start(config.model)
-        with processes.first_goes_ahead():  # The others find what it has fetched and prepared.
+        with first_goes_ahead():  # The others find what it has fetched and prepared.
             data = make_datamodule(config, start.wanted)
             data.prepare_data()
             if config.trainer.progressive:
@@ -98,11 +98,11 @@ class Job:
     def run(self) -> Run:
         """Train, and let the first process conclude."""
         config, folder, provenance = self.config, self.opened.folder, self._provenance()
-        logger = config.logger if processes.first() else LoggerConfig(name=LoggerName.none)
+        logger = config.logger if first() else LoggerConfig(name=LoggerName.none)
         with tracking(logger, folder, provenance) as tracker:
             table = EpochTable(folder / TABLE, None if config.trainer.budget else config.trainer.max_epochs)
             self._training(provenance, table, tracker).run(self.tuned)
-            run = processes.on_first(
+            run = on_first(
                 lambda: conclude(
                     folder, self.data, self.tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor
                 ).plain()
@@ -113,7 +113,7 @@ class Job:
         def make_classifier(tuned: Tuned) -> ImageClassifier:
             classifier = _make_classifier(self.config, self.data, self.start)
             classifier.card = replace(classifier.card, provenance=provenance | {"runtime": tuned.describe()})
-            if processes.first():
+            if first():
                 classifier.card.save(self.opened.folder / CARD)
             classifier.compute_as(tuned.runtime)
             return classifier

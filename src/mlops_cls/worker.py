@@ -9,7 +9,6 @@ import time
 import traceback
 from pathlib import Path
 
-from mlops_cls import errors
 from mlops_cls.errors import Interrupted, MlopsError
 from mlops_cls.launch import FAILURE, RUN, TASK
 
@@ -25,7 +24,7 @@ def main(place: Path) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except MlopsError as error:
-        _note(place, type(error).__name__ if hasattr(errors, type(error).__name__) else "MlopsError", str(error))
+        _note(place, type(error).__name__, str(error))
         sys.exit(2)
     except Exception:
         _note(place, None, traceback.format_exc())

@@ -10,11 +10,11 @@ from typing import Any, Self
 import pytorch_lightning as pl
 import torch
 
-from mlops_cls import processes
 from mlops_cls.data.loader import Batch
 from mlops_cls.errors import ConfigError
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.finetune import FreezeBackbone
+from mlops_cls.processes import anywhere, how_many, share
 from mlops_cls.runtime import Runtime
 
 MARGIN = 0.05
@@ -106,8 +106,8 @@ def measure(
         trainer.validate(copy, datamodule=data, verbose=False)
     each = watch.val_seconds / watch.scored
     # Val is scored by all processes in each epoch, and val and test by the first alone at the end.
-    seconds = [watch.batch_seconds, each * pictures["val"] / processes.number(), each * sum(pictures.values())]
-    return Speed(*processes.share(seconds))
+    seconds = [watch.batch_seconds, each * pictures["val"] / how_many(), each * sum(pictures.values())]
+    return Speed(*share(seconds))
 
 
 class Stopwatch(pl.Callback):
@@ -125,7 +125,7 @@ class Stopwatch(pl.Callback):
             self._first = now
         else:
             self.batch_seconds = (now - self._first) / done
-        trainer.should_stop = processes.anywhere(done >= FEWEST and now - self._first > LOOK)
+        trainer.should_stop = anywhere(done >= FEWEST and now - self._first > LOOK)
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._val = _now(module)
@@ -201,7 +201,7 @@ class Deadline(pl.Callback):
         passes = left // self.schedule.per_epoch + 1
         each = (now - self._began) / (self.done - self._before)
         # As the first process sees it: clocks differ, and all must end together.
-        possible = processes.share(int((self.end - now - passes * self.val) / each)) // self.parts * self.parts
+        possible = share(int((self.end - now - passes * self.val) / each)) // self.parts * self.parts
         if possible < left / TOO_SLOW:
             self.batches = self.done + max(possible, self.parts)
             module.pace.finish_in((self.batches - self.done) // self.parts, after=trainer.global_step)

@@ -4,7 +4,6 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from mlops_cls import processes
 from mlops_cls.build import same_each_epoch
 from mlops_cls.card import ModelCard
 from mlops_cls.choices import Device, Precision
@@ -14,6 +13,7 @@ from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.loader import StoreDataset, make_loader
 from mlops_cls.errors import ConfigError
 from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.processes import how_many, on_first
 from mlops_cls.runtime import Runtime, device_name, is_here
 from mlops_cls.tuning import cache
 from mlops_cls.tuning.memory import Batching, largest_fitting
@@ -34,7 +34,7 @@ class Tuned:
     def describe(self) -> dict[str, Any]:
         """Return plain values for the provenance."""
         return self.runtime.describe() | {
-            "processes": processes.number(),
+            "processes": how_many(),
             "batch_size": self.batching.size,
             "measured": self.measurements,
         }
@@ -53,7 +53,7 @@ def tune_together(config: Config, classifier: ImageClassifier, data: ImageDataMo
     def measured() -> dict[str, Any]:
         return asdict(recorded(card, config) or tune(config, classifier, data))
 
-    return Tuned.from_plain(processes.on_first(measured))
+    return Tuned.from_plain(on_first(measured))
 
 
 def pictures_of_a_batch(config: Config) -> int:
@@ -62,7 +62,7 @@ def pictures_of_a_batch(config: Config) -> int:
     Raises:
         ConfigError: the pictures, or those on a device at once, cannot be shared equally.
     """
-    whole, number, at_once = config.data.batch_size, processes.number(), config.runtime.batch_size
+    whole, number, at_once = config.data.batch_size, how_many(), config.runtime.batch_size
     each, rest = divmod(whole, number)
     if rest:
         near = number * max(round(whole / number), 1)
@@ -135,4 +135,4 @@ def _expected(config: Config, pictures: int, each: float) -> float:
         return config.trainer.budget_seconds
     limit = config.trainer.limit_batches
     epoch = pictures if limit is None else min(pictures, limit * config.data.batch_size)
-    return config.trainer.max_epochs * epoch * each / processes.number()
+    return config.trainer.max_epochs * epoch * each / how_many()
