@@ -94,3 +94,8 @@ class WandbServer:
     def refused(self) -> list[str]:
         """The operations that this stand-in does not know."""
         return self._state.refused
+
+    @property
+    def forbidden(self) -> set[str]:
+        """Operations that the key does not permit; a test adds to them."""
+        return self._state.forbidden

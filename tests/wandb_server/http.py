@@ -69,6 +69,8 @@ class Handler(BaseHTTPRequestHandler):
         answer = self.server.answers.get(name)
         with self._state.lock:
             self._state.asked.append(name)
+            if name in self._state.forbidden:
+                return {"data": None, "errors": [{"message": "permission denied"}]}
             if answer is None:
                 self._state.refused.append(name)
                 return {"data": None, "errors": [{"message": f"the stand-in does not know {name}"}]}

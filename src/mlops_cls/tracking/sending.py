@@ -76,11 +76,23 @@ def _parts(folder: Path) -> list[Path]:
 
 def _wandb_sync(parts: Sequence[Path], key: str) -> str:
     """Let W&B's own command send the parts; it strings together those of one run. Return what it said last."""
-    ours = ("WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_DIR")
+    # WANDB_SERVICE would let it work through the process of a run of ours, in the folder where that was started.
+    ours = ("WANDB_SERVICE", "WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_DIR")
     environment = {name: value for name, value in os.environ.items() if name not in ours} | {"WANDB_API_KEY": key}
-    command = [sys.executable, "-m", "wandb", "sync", "--include-online", *map(str, parts)]
+    command = [sys.executable, "-m", "wandb", "sync", "--include-online", *(str(part.absolute()) for part in parts)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     return " ".join((done.stdout + done.stderr).split())[-500:]
+
+
+def settings_of(key: str | None, **more: Any) -> Any:
+    """Return the settings of every W&B run of ours.
+
+    Silent, because wandb's own lines would bury ours; the run's log is kept by us. The key goes no other way than this:
+    `wandb.login` would write it into a file.
+    """
+    import wandb
+
+    return wandb.Settings(api_key=key, base_url=base_url(), silent=True, console="off", **more)
 
 
 def _send_model(folder: Path, identity: Identity, key: str) -> None:
@@ -91,7 +103,7 @@ def _send_model(folder: Path, identity: Identity, key: str) -> None:
     from mlops_cls.tracking.models import keep
 
     place: dict[str, Any] = {"id": identity.id, "project": identity.project, "entity": identity.entity}
-    settings = wandb.Settings(api_key=key, silent=True, console="off", init_timeout=PATIENCE)
+    settings = settings_of(key, init_timeout=PATIENCE)
     try:
         with (
             tempfile.TemporaryDirectory() as aside,
