@@ -1,6 +1,9 @@
 """Runs as W&B has them, and as they are kept without it; the server is on this machine."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +16,8 @@ from mlops_cls.choices import LoggerName, Upload
 from mlops_cls.config import LoggerConfig
 from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.sync import main as sync
-from mlops_cls.tracking import Tracker, tracking
+from mlops_cls.tracking import Tracker, check_tracking, tracking
+from mlops_cls.tracking.start import PACKAGES
 from wandb_server import WandbServer
 
 VALUES = {"config": {"seed": 0, "logger": {"name": "wandb"}}, "git": {"commit": "abc"}}
@@ -178,6 +182,55 @@ def test_a_run_that_w_and_b_does_not_take_is_kept_offline(online: WandbServer, t
     assert list((folder / "wandb").glob("offline-run-*"))
 
 
+def test_a_network_lost_on_the_way_ends_no_run_and_the_rest_is_sent_later(
+    online: WandbServer, track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlops_cls.tracking.weights_and_biases.FINISH_PATIENCE", 2)
+    folder = tmp_path / "lost"
+    folder.mkdir()
+    with WandbServer() as first, monkeypatch.context() as there:
+        there.setenv("WANDB_BASE_URL", first.url)
+        with tracking(LoggerConfig(), folder, VALUES) as tracker:
+            tracker.logger.log_metrics({"val/loss": 1.0}, step=0)
+            first.stop()
+            tracker.logger.log_metrics({"val/loss": 0.5}, step=1)
+    assert online.runs == {}
+
+    sync([str(folder)])
+    (run,) = online.runs.values()
+    assert ([line["trainer/global_step"] for line in run.history], run.state) == ([0, 1], "finished")
+    assert json.loads((folder / "tracking.json").read_text())["unsent"] == []
+
+
+def test_a_run_killed_offline_is_sent_as_far_as_it_came(
+    offline: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = f"""
+import os, signal, time
+from pathlib import Path
+from mlops_cls.config import LoggerConfig
+from mlops_cls.tracking import tracking
+with tracking(LoggerConfig(), Path("."), {VALUES}) as tracker:
+    for step in range(50):
+        tracker.logger.log_metrics({{"val/loss": 1.0}}, step=step)
+    time.sleep(2)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False, timeout=120)
+    monkeypatch.setenv("WANDB_API_KEY", offline.key)
+    sync([str(tmp_path)])
+    (run,) = offline.runs.values()
+    steps = [line["trainer/global_step"] for line in run.history]
+    assert steps == list(range(len(steps)))
+    assert steps
+
+
+def test_a_missing_package_is_named_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PACKAGES, LoggerName.mlflow, "no_such_package")
+    with pytest.raises(ConfigError, match=r"pip install 'mlops-cls\[no_such_package\]'"):
+        check_tracking(LoggerConfig(name=LoggerName.mlflow))
+
+
 def test_what_cannot_be_sent_is_said_and_kept(
     offline: WandbServer, track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +273,7 @@ def test_the_same_few_pictures_are_shown_after_each_validation_and_change_nothin
     assert [Path(name).name.split("_")[2] for name in shown[0]["filenames"]] == [
         Path(name).name.split("_")[2] for name in shown[1]["filenames"]
     ]
+    assert re.fullmatch(r"true \d, predicted \d \(0\.\d\d\)", shown[1]["captions"][0])
     assert set(shown[0]["filenames"]) <= set(tracked.files)
     assert tracked.summary["test/accuracy"] == run.metrics["test/accuracy"]
     assert tracked.values()["config"]["seed"] == 0
@@ -228,6 +282,7 @@ def test_the_same_few_pictures_are_shown_after_each_validation_and_change_nothin
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # MLflow 3.17 on SQLAlchemy 2.1
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
 def test_other_loggers_get_metrics_and_plots_and_go_on_in_the_same_run(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_run: mc.Run

@@ -50,6 +50,11 @@ class WandbServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop answering, as a server behind a lost network; what it has stays to be looked at."""
+        self._state.gone = True
         self._http.shutdown()
         self._http.server_close()
         self._thread.join(10)

@@ -34,6 +34,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
+        if self._state.gone:  # Connections that are open already would be answered on.
+            self.close_connection = True
+            return None
         if self.path.startswith("/sdk/otel/"):
             return self._send(200, {})  # the client's own measurements
         if not self._is_authorised():

@@ -89,6 +89,7 @@ class State:
     asked: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     forbidden: set[str] = field(default_factory=set)
+    gone: bool = False
     lock: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:

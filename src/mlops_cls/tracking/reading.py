@@ -15,6 +15,9 @@ PATIENCE = 30  # seconds
 def fetch_provenance(path: str) -> dict[str, Any]:
     """Return config and provenance of the W&B run ``entity/project/id``, as `mlops_cls.provenance.capture` gave them.
 
+    W&B itself leaves out empty mappings (such as model.kwargs={}) and returns 1.0 as 1; both are what the config has
+    where nothing is given, or the same number.
+
     Raises:
         ConfigError: there is no W&B key, or W&B refuses it.
         ArtifactError: no such run, it was not made by mlops_cls, or W&B cannot be reached.
