@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mlops_cls.folds import CrossValidation, cross_validate
     from mlops_cls.models.classifier import ImageClassifier
     from mlops_cls.predictor import Prediction, Predictor
+    from mlops_cls.reproducing import reproduce_run
+    from mlops_cls.reproduction import Reproduction
     from mlops_cls.run import Run
     from mlops_cls.training import fit
 
@@ -56,6 +58,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Preprocess",
+    "Reproduction",
     "Run",
     "SeabedDataModule",
     "SkinLesionDataModule",
@@ -64,6 +67,7 @@ __all__ = [
     "fit",
     "load_config",
     "make_card",
+    "reproduce_run",
 ]
 
 _HOMES = {
@@ -87,6 +91,8 @@ _HOMES = {
     "folds": ("CrossValidation", "cross_validate"),
     "models.classifier": ("ImageClassifier",),
     "predictor": ("Prediction", "Predictor"),
+    "reproducing": ("reproduce_run",),
+    "reproduction": ("Reproduction",),
     "run": ("Run",),
     "training": ("fit",),
 }

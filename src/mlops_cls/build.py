@@ -151,6 +151,7 @@ def make_datamodule(config: Config, wanted: Preprocess | None = None) -> ImageDa
         workers=config.data.workers,
         seed=config.seed,
         sampler=config.data.sampler,
+        limit=config.trainer.limit_batches,
     )
 
 

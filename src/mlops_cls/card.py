@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from mlops_cls.atomic import write_text
 from mlops_cls.errors import ArtifactError, first_few
 
 FORMAT = 1
@@ -96,7 +97,7 @@ class ModelCard:
             raise ArtifactError(f"not a model card: preprocess or architecture is damaged ({error})") from error
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")
 
     def check_classes(self, classes: Sequence[str], *, whose: str) -> None:
         """Raise `ArtifactError` with the difference unless `classes` are the card's, in the same order."""

@@ -23,6 +23,14 @@ class SplitBy(StrEnum):
     shipped = "shipped"
 
 
+class Strategy(StrEnum):
+    """How several processes train one network."""
+
+    auto = "auto"
+    ddp = "ddp"
+    fsdp = "fsdp"
+
+
 class Sampling(StrEnum):
     """Which training pictures an epoch draws."""
 
@@ -144,6 +152,14 @@ class WandbMode(StrEnum):
     auto = "auto"
     online = "online"
     offline = "offline"
+
+
+class Resume(StrEnum):
+    """What to do with an unfinished run of the same settings."""
+
+    auto = "auto"
+    never = "never"
+    must = "must"
 
 
 class Upload(StrEnum):

@@ -4,14 +4,16 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from mlops_cls.errors import MlopsError, did_you_mean
+from mlops_cls.errors import Interrupted, MlopsError, did_you_mean
 
 VERBS = {
     "prepare": "turn raw pictures into a checked, split, memory-mapped store",
     "check": "find leaks, copies, wrong labels, shortcuts and bad files in a data set; HTML report",
     "augment": "draw training pictures before and after augmentation",
     "train": "train, select, test and keep a classifier",
+    "sweep": "search for better settings: grid, random or Bayesian, on one machine or many",
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
+    "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
     "sync": "send to W&B what runs kept offline",
 }
@@ -37,6 +39,9 @@ def run_verb(verb: Callable[[list[str]], None], arguments: list[str] | None = No
     except MlopsError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_ERROR)
+    except Interrupted as interrupted:
+        print(f"interrupted: {interrupted}", file=sys.stderr)
+        sys.exit(interrupted.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

@@ -24,8 +24,10 @@ from yaml import YAMLError
 from mlops_cls.config import Config
 from mlops_cls.errors import ConfigError, MlopsError
 from mlops_cls.explain import explain
+from mlops_cls.overrides import in_hydra_words
 
 HYDRA_VERSION = "1.3"
+SWEEPS = "sweeps"  # a folder beside the groups
 Result = TypeVar("Result")
 
 
@@ -50,7 +52,7 @@ def load_config(*overrides: str, config_dir: str | Path | None = None) -> Config
     folder = str(config_folder())
     with _retold(), hydra.initialize_config_dir(folder, version_base=HYDRA_VERSION):
         _register_schema()
-        return _to_config(hydra.compose("train", overrides=[*search, *overrides]))
+        return _to_config(hydra.compose("train", overrides=[*search, *in_hydra_words(overrides)]))
 
 
 def change_data(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
@@ -71,9 +73,18 @@ def change_data(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
     names = [override for override in overrides if override.startswith("data=")]
     keys = [override for override in overrides if override.startswith("data.")]
     data = asdict(load_config(names[-1], *keys, "logger=none").data) if names else values["data"]
+    return restore({**values, "data": data}, keys)
+
+
+def restore(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
+    """Return a run's config from the plain values of its card and ``section.key=value`` overrides.
+
+    Raises:
+        ConfigError: a key is not a setting of this version, or a value is not possible.
+    """
+    recorded: dict[Any, Any] = {**values}
     with _retold():
-        changed: dict[Any, Any] = {**values, "data": data}
-        merged = OmegaConf.merge(OmegaConf.structured(Config), changed, OmegaConf.from_dotlist(keys))
+        merged = OmegaConf.merge(OmegaConf.structured(Config), recorded, OmegaConf.from_dotlist([*overrides]))
         assert isinstance(merged, DictConfig)
         return _to_config(merged)
 
@@ -107,7 +118,7 @@ def run_with_config(
 
     _register_schema()
     main = hydra.main(version_base=HYDRA_VERSION, config_path=str(config_folder()), config_name="train")
-    with _command_line(program, arguments), _retold():
+    with _command_line(program, in_hydra_words(arguments)), _retold():
         main(with_config)()
     if at_end is not None:
         at_end(results)
@@ -133,7 +144,7 @@ def _help(usage: str) -> str:
     groups = [
         f"  {group.name}: {', '.join(sorted(option.stem for option in group.glob('*.yaml')))}"
         for group in sorted(folder.iterdir())
-        if group.is_dir()
+        if group.is_dir() and group.name != SWEEPS
     ]
     settings = OmegaConf.to_yaml(OmegaConf.structured(load_config()))
     parts = [

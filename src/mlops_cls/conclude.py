@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from mlops_cls.atomic import replacing, write_text
 from mlops_cls.card import ModelCard
 from mlops_cls.choices import Monitor, Upload
 from mlops_cls.data.datamodules import ImageDataModule
@@ -44,6 +45,8 @@ def conclude(
     draw_confusion(pictures["confusion"], outputs["test"].confusion, run.card.classes, title=accuracy)
     tracker.summarise(run.metrics, pictures)
     tracker.keep_model(run.card, {Upload.best: [run.checkpoint], Upload.last: [folder / LAST]})
+    # Last, for by this file a run is known to be finished.
+    write_text(folder / METRICS, json.dumps(run.metrics, indent=2) + "\n")
     _say(run, len(outputs["test"].labels), f"epoch {epoch + 1} of {len(rows)}, by val/{monitor.value}")
     return run
 
@@ -59,7 +62,6 @@ def evaluate_split(classifier: ImageClassifier, data: ImageDataModule, split: st
 
 
 def _write(run: Run, test: Outputs) -> None:
-    (run.folder / METRICS).write_text(json.dumps(run.metrics, indent=2) + "\n")
     run.card.save(run.folder / CARD)
     write_per_class(run.folder / "per_class.csv", test, run.card.classes)
     write_predictions(run.folder / PREDICTIONS, test, run.card.classes)
@@ -70,9 +72,8 @@ def _replace_card(checkpoint: Path, card: ModelCard) -> None:
     """Let the checkpoint carry its own scores too."""
     content = read_checkpoint(checkpoint)
     content[CARD_KEY] = card.to_dict()
-    aside = checkpoint.with_suffix(".partial")
-    torch.save(content, aside)
-    aside.replace(checkpoint)
+    with replacing(checkpoint) as aside:
+        torch.save(content, aside)
 
 
 def _say(run: Run, pictures: int, chosen: str) -> None:

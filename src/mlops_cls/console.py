@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mlops_cls.processes import first
+
 ROOT = "mlops_cls"
 
 
@@ -19,23 +21,31 @@ class _AboveProgressBars(logging.Handler):
 
 @contextmanager
 def say_to(path: Path) -> Iterator[None]:
-    """Send the package's log lines to standard output and append them, with the time, to `path`."""
+    """Send the package's log lines to standard output and append them, with the time, to `path`.
+
+    Of several processes the first one's alone, since all say the same.
+    """
     logger = logging.getLogger(ROOT)
-    screen, file = _AboveProgressBars(), logging.FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers = _handlers(path) if first() else [logging.NullHandler()]
     before = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    for handler in (screen, file):
+    for handler in handlers:
         logger.addHandler(handler)
     try:
         yield
     finally:
         logger.setLevel(before[0])
         logger.propagate = before[1]
-        for handler in (screen, file):
+        for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+def _handlers(path: Path) -> list[logging.Handler]:
+    screen, file = _AboveProgressBars(), logging.FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    return [screen, file]
 
 
 def shows_progress() -> bool:
@@ -55,6 +65,14 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
             # Reading the memory map in the training process is faster than any number of workers.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            # The scores are the same in all processes already: the counts behind them were summed.
+            warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+            # Gradients of 1x1 convolutions have two equal layouts, and DDP's is the other; they are small.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+            # What is done with logits here makes new tensors.
+            warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")
+            # Only where every process has the whole network are its weights averaged; the config sees to that.
+            warnings.filterwarnings("ignore", message=".*WeightAveraging doesn't support sharding model layers.*")
             # The folder was made by the run a moment ago.
             warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
             yield

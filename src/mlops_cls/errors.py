@@ -4,6 +4,7 @@
     ├── ConfigError     a setting is unknown, impossible, or would not be used
     ├── DataError       pictures, labels or splits are missing, unreadable or contradictory
     └── ArtifactError   a run folder, checkpoint or card is missing, unsafe or of another kind
+    Interrupted         a signal ended the run, which the same command continues
 
 A message says what was given, what is allowed and what to type. Commands print it without a traceback and exit 2.
 """
@@ -26,6 +27,13 @@ class DataError(MlopsError, ValueError):
 
 class ArtifactError(MlopsError, ValueError):
     """A run folder, checkpoint or card is missing, unsafe or does not fit."""
+
+
+class Interrupted(BaseException):
+    """A signal ended the run; the same command continues it. No `Exception`: like Ctrl-C it is nobody's to catch."""
+
+    exit_code = 75
+    """EX_TEMPFAIL of sysexits.h, by which a scheduler may know that the job is to be started again."""
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

@@ -22,6 +22,8 @@ def explain(error: Exception) -> ConfigError:
         return _not_an_override(error.override)
     if isinstance(error, AttributeError):
         return _lost_key(text)
+    if ambiguous := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'", text):
+        return _several_values(*ambiguous.groups())
     place = re.match(r"In '([^']+)'", text)
     where = f"in {place[1]}.yaml: " if place and place[1] != "train" else ""
     return ConfigError(where + _key_and_reason(text, cause))
@@ -62,6 +64,11 @@ def _not_an_override(override: str) -> ConfigError:
         )
     example = "experiment=" + override if override.isidentifier() else "optim.lr=1e-3"
     return ConfigError(f"{override!r} is not of the form key=value, such as {example}")
+
+
+def _several_values(key: str, value: str) -> ConfigError:
+    ways = f"""a list wants brackets, {key}=[{value}]; a text wants quotes, "{key}='{value}'"; several runs want -m"""
+    return ConfigError(f"{key}={value} can mean several things: {ways}")
 
 
 def _lost_key(text: str) -> ConfigError:

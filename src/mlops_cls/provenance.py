@@ -1,33 +1,48 @@
 """Where a model comes from: code, versions, settings, data and machine, as plain JSON values."""
 
-import json
 import os
 import platform
 import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mlops_cls.config import Config
-
 PACKAGES = ("mlops-cls", "torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "numpy", "pillow")
 
 
-def capture(config: Config, *, data: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
+def capture(settings: dict[str, Any], *, data: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
     """Return the facts of a run that starts now; `data` names the prepared data set and its hashes."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *map(_public, sys.argv[1:])],
-        "config": json.loads(json.dumps(asdict(config))),
+        "config": settings,
         "data": data,
         "runtime": runtime,
+        **environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Return what is around a run that starts now: commit, versions and machine."""
+    return {
         "git": git_state(Path.cwd()),
         "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "machine": {"system": platform.platform(), "cores": os.cpu_count(), "processor": platform.machine()},
     }
+
+
+def continued(before: Mapping[str, Any], now: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of a run that goes on now: those of its beginning, what holds now, and a list of what was new.
+
+    `changes` are the settings that differ, as pairs of before and now.
+    """
+    facts = ("created", "command", "git", "versions", "machine")
+    resumed = {key: now[key] for key in facts} | {"changes": {key: list(pair) for key, pair in changes.items()}}
+    current = {key: now[key] for key in ("config", "data", "runtime")}
+    return {**before, **current, "resumed": [*before.get("resumed", []), resumed]}
 
 
 def _public(argument: str) -> str:

@@ -3,20 +3,26 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from secrets import token_hex
+from typing import Any
 
+import yaml
+from filelock import FileLock, Timeout
+
+from mlops_cls.atomic import write_text
 from mlops_cls.card import ModelCard
 from mlops_cls.config import RunConfig
 from mlops_cls.errors import ArtifactError
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 CARD, CONFIG, METRICS, TABLE, LOG = "card.json", "config.yaml", "metrics.json", "metrics.csv", "train.log"
-PREDICTIONS = "predictions.csv"
-LATEST = "latest"
+PREDICTIONS, PROFILE = "predictions.csv", "profile"
+LATEST, LOCK = "latest", ".lock"
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +56,15 @@ class Run:
         card = ModelCard.from_dict(json.loads((path / CARD).read_text(encoding="utf-8")))
         return cls(path, card, json.loads((path / METRICS).read_text(encoding="utf-8")))
 
+    def plain(self) -> dict[str, Any]:
+        """Return the run as plain values, for another process."""
+        return {"folder": str(self.folder), "card": self.card.to_dict(), "metrics": self.metrics}
+
+    @classmethod
+    def from_plain(cls, values: dict[str, Any]) -> "Run":
+        """Return what `plain` has told."""
+        return cls(Path(values["folder"]), ModelCard.from_dict(values["card"]), values["metrics"])
+
 
 def find_checkpoint(path: str | Path) -> Path:
     """Return the checkpoint that `path` means: the file itself, or the best one of a run folder.
@@ -64,8 +79,8 @@ def find_checkpoint(path: str | Path) -> Path:
     return found
 
 
-def new_run_folder(config: RunConfig) -> Path:
-    """Make ``<folder>/<time>_<name>``, unlike any other, and point ``<folder>/latest`` to it.
+def new_run_folder(config: RunConfig, settings: Mapping[str, Any]) -> tuple[Path, FileLock]:
+    """Make ``<folder>/<time>_<name>`` with its settings, unlike any other; it comes whole, and locked.
 
     Raises:
         ArtifactError: the folder cannot be written.
@@ -73,10 +88,29 @@ def new_run_folder(config: RunConfig) -> Path:
     parent = Path(config.folder)
     with _writable(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        folder = _make_unique(parent, config.name)
-        (folder / "checkpoints").mkdir()
-        _point_latest(parent, folder)
-    return folder
+        aside = _aside(parent)
+        (aside / BEST).parent.mkdir()
+        keep_settings(aside, settings)
+        lock = lock_run(aside)
+        assert lock is not None
+        return _rename_unique(aside, parent, config.name), lock
+
+
+def keep_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings of a run, by which it is found again."""
+    write_text(folder / CONFIG, yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
+
+
+def lock_run(folder: Path) -> FileLock | None:
+    """Keep other processes out of a run folder until the lock is released or this process ends; None if one is in."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    except NotImplementedError:
+        log.info("%s: this file system has no locks, so take care that one process at a time trains there", folder)
+    return lock
 
 
 def new_folds_folder(parent: Path, name: str) -> Path:
@@ -86,7 +120,7 @@ def new_folds_folder(parent: Path, name: str) -> Path:
         ArtifactError: the folder cannot be written.
     """
     with _writable(parent):
-        return _make_unique(parent, f"{name}_folds")
+        return _rename_unique(_aside(parent), parent, f"{name}_folds")
 
 
 @contextmanager
@@ -97,23 +131,32 @@ def _writable(parent: Path) -> Iterator[None]:
         raise ArtifactError(f"{parent} cannot be written ({error.strerror}): set run.folder=FOLDER") from error
 
 
-def _make_unique(parent: Path, name: str) -> Path:
+def _aside(parent: Path) -> Path:
+    folder = parent / f".{token_hex(8)}.partial"
+    folder.mkdir()
+    return folder
+
+
+def _rename_unique(aside: Path, parent: Path, name: str) -> Path:
     stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}"
     for number in range(1, 1000):
         folder = parent / (stem if number == 1 else f"{stem}-{number}")
-        try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            continue
+        with suppress(OSError):
+            if not folder.exists():
+                return aside.rename(folder)
     raise ArtifactError(f"{parent} is full of runs named {stem}")
 
 
-def _point_latest(parent: Path, folder: Path) -> None:
-    """Replace the link in one step, so that a reader at any moment finds the old run or the new one."""
-    link, aside = parent / LATEST, parent / f".{LATEST}-{folder.name}"
+def point_latest(folder: Path) -> None:
+    """Let ``latest`` beside a run folder mean it; a reader at any moment finds the old run or the new one.
+
+    Raises:
+        ArtifactError: there is something of that name that is no link.
+    """
+    link, aside = folder.with_name(LATEST), folder.with_name(f".{LATEST}-{folder.name}")
     if link.exists() and not link.is_symlink():
         raise ArtifactError(f"{link} is not a link: move it away, runs keep a link of that name to the newest run")
+    aside.unlink(missing_ok=True)
     try:
         aside.symlink_to(folder.name, target_is_directory=True)
     except OSError:

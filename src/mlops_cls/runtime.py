@@ -93,6 +93,11 @@ class Runtime:
         }
 
 
+def is_here(device: Device) -> bool:
+    """Tell whether torch finds such a device on this machine."""
+    return _present()[device]
+
+
 def device_name(device: Device) -> str:
     """Return what the maker calls the device."""
     if device is Device.cuda:
@@ -132,8 +137,12 @@ def _cpu_computes_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+def _present() -> dict[Device, bool]:
+    return {Device.cuda: torch.cuda.is_available(), Device.mps: torch.backends.mps.is_available(), Device.cpu: True}
+
+
 def _device(wanted: Device) -> Device:
-    present = {Device.cuda: torch.cuda.is_available(), Device.mps: torch.backends.mps.is_available(), Device.cpu: True}
+    present = _present()
     if wanted is Device.auto:
         return next(device for device, here in present.items() if here)
     if not present[wanted]:

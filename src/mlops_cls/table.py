@@ -3,10 +3,14 @@
 import csv
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
+
+from mlops_cls.atomic import replacing
 
 log = logging.getLogger(__name__)
 SHOWN = ("train/loss", "val/loss", "val/accuracy", "val/balanced_accuracy")
@@ -32,6 +36,7 @@ class EpochTable(Logger):
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """Nothing: the config is kept in the run folder by the run itself."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Add to the epoch's row; Lightning sends the val scores first and closes the epoch with the train scores."""
         if "epoch" not in metrics:
@@ -45,14 +50,19 @@ class EpochTable(Logger):
             self._write()
             log.info("%s", self._line(row))
 
+    def restore(self, rows: Mapping[int, dict[str, float]]) -> None:
+        """Go on after these rows; others that the file has are of epochs that will be trained again."""
+        self.rows = {epoch: dict(row) for epoch, row in rows.items()}
+        if self.rows or self.path.exists():
+            self._write()
+
+    @rank_zero_only
     def _write(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows.values() for name in row))
-        aside = self.path.with_suffix(".partial")
-        with aside.open("w", newline="", encoding="utf-8") as file:
+        with replacing(self.path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self.rows.values())
-        aside.replace(self.path)
 
     def _line(self, row: dict[str, float]) -> str:
         scores = "  ".join(f"{name} {row[name]:.4f}" for name in SHOWN if name in row)

@@ -25,6 +25,11 @@ def main(arguments: list[str]) -> None:
 
 def _fit(config: "Config") -> "Run":
     # Imported only now, so that help and the refusal of a mistyped setting come without waiting for torch.
+    from mlops_cls.launch import launch, processes_to_start
+
+    number = processes_to_start(config)
+    if number is not None:
+        return launch(config, number)  # which computes nothing here, and needs no torch either
     from mlops_cls.training import fit
 
     return fit(config)

@@ -4,18 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
 
 from mlops_cls.build import make_callback
+from mlops_cls.checkpoints import AtomicCheckpoints, BestCheckpoint, LastCheckpoint, StepGuard
 from mlops_cls.choices import Monitor
 from mlops_cls.config import Config, ModelConfig, TrainerConfig
 from mlops_cls.console import shows_progress
 from mlops_cls.models.finetune import FreezeBackbone
 from mlops_cls.models.progressive import ProgressiveSize
-from mlops_cls.run import BEST, LAST
+from mlops_cls.models.seeds import StepSeeds
+from mlops_cls.parallel import Concert, trainer_arguments
+from mlops_cls.run import BEST, PROFILE
 from mlops_cls.runtime import Runtime
 from mlops_cls.tuning.budget import Deadline
+from mlops_cls.tuning.profile import StepProfile
 
 
 def make_trainer(
@@ -23,6 +27,8 @@ def make_trainer(
     runtime: Runtime,
     folder: Path,
     loggers: Sequence[Logger],
+    last: LastCheckpoint,
+    guard: StepGuard,
     *,
     accumulate: int,
     deadline: Deadline | None = None,
@@ -33,15 +39,25 @@ def make_trainer(
     `accumulate` batches make an optimiser step, and `deadline` may end the run before `trainer.max_epochs` or after.
     """
     trainer = config.trainer
+    arguments = trainer_arguments(runtime, trainer, frozen=config.model.freeze)
+    plugins = [AtomicCheckpoints(), *arguments.pop("plugins", [])]
     return pl.Trainer(
-        **runtime.lightning,
+        **arguments,
         max_epochs=deadline.schedule.epochs if deadline else trainer.max_epochs,
         accumulate_grad_batches=accumulate,
         gradient_clip_val=trainer.clip_norm,
         deterministic=trainer.deterministic,
-        limit_train_batches=trainer.limit_batches,
         logger=list(loggers),
-        callbacks=[*([deadline] if deadline else []), *_callbacks(trainer, config.model, folder), *callbacks],
+        # The last checkpoint before the average of the weights takes their place at the end of training, and the guard
+        # after it was updated at the end of a step; the caller's callbacks while it is what is validated.
+        callbacks=[
+            StepSeeds(config.seed),
+            last,
+            *callbacks,
+            *_callbacks(trainer, config.model, folder, deadline),
+            guard,
+        ],
+        plugins=plugins,
         enable_progress_bar=shows_progress(),
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -51,9 +67,13 @@ def make_trainer(
     )
 
 
-def _callbacks(trainer: TrainerConfig, model: ModelConfig, folder: Path) -> list[pl.Callback]:
+def _callbacks(
+    trainer: TrainerConfig, model: ModelConfig, folder: Path, deadline: Deadline | None
+) -> list[pl.Callback]:
     monitor, mode = f"val/{trainer.monitor.value}", "min" if trainer.monitor is Monitor.loss else "max"
-    callbacks = [_best(folder, monitor, mode), _last(folder)]
+    callbacks: list[pl.Callback] = [BestCheckpoint(folder / BEST, monitor=monitor, mode=mode)]
+    if deadline is not None:
+        callbacks.append(deadline)
     if shows_progress():
         callbacks.append(TQDMProgressBar(leave=False))
     if trainer.patience is not None:
@@ -64,22 +84,8 @@ def _callbacks(trainer: TrainerConfig, model: ModelConfig, folder: Path) -> list
         callbacks.append(ProgressiveSize())
     if trainer.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=trainer.ema))
+    # After the average, whose buffers are then those that scoring uses.
+    callbacks.append(Concert())
+    if trainer.profile:
+        callbacks.append(StepProfile(folder / PROFILE))
     return callbacks + [make_callback(spec) for spec in trainer.callbacks]
-
-
-def _best(folder: Path, monitor: str, mode: str) -> pl.Callback:
-    """Keep the best weights by validation, alone: without optimiser state the file is a third of the size."""
-    path = folder / BEST
-    return ModelCheckpoint(
-        path.parent,
-        path.stem,
-        monitor=monitor,
-        mode=mode,
-        save_weights_only=True,
-        enable_version_counter=False,
-    )
-
-
-def _last(folder: Path) -> pl.Callback:
-    path = folder / LAST
-    return ModelCheckpoint(path.parent, path.stem, enable_version_counter=False, save_on_train_epoch_end=True)

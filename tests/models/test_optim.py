@@ -1,6 +1,7 @@
 """Schedules against torch's own, stepped; optimisers as timm makes them, and settings they would not use."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
@@ -267,3 +268,18 @@ def test_a_fused_optimiser_cannot_be_clipped_in_bf16() -> None:
     parameter.grad = torch.full((4,), 3.0)
     plugin.clip_gradients(optimizer, clip_val=1.0)
     assert float(parameter.grad.norm()) == pytest.approx(1.0)
+
+
+def test_sgd_fails_when_a_part_is_thawed_or_begins_it_with_another_step() -> None:
+    network = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    slow, pictures = deepcopy(network), torch.ones(1, 3)
+    ours = make_optimizer(network, OptimConfig(name="sgd", lr=0.1, weight_decay=0))
+    theirs = SGD(slow.parameters(), 0.1, 0.9, nesterov=True)
+    for frozen in (True, False, False):
+        for model, optimizer in ((network, ours), (slow, theirs)):
+            model[0].requires_grad_(not frozen)
+            optimizer.zero_grad()
+            torch.autograd.backward(model(pictures).square().sum())
+            optimizer.step()
+    for one, other in zip(network.parameters(), slow.parameters(), strict=True):
+        torch.testing.assert_close(one, other)

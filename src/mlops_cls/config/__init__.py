@@ -7,7 +7,7 @@ an error.
 
 from dataclasses import dataclass, field, fields
 
-from mlops_cls.choices import ClassWeights, Home, LossName, Sampling, Where
+from mlops_cls.choices import ClassWeights, Home, LossName, Precision, Sampling, Strategy, Where
 from mlops_cls.config.data import DataConfig
 from mlops_cls.config.logger import LoggerConfig
 from mlops_cls.config.model import AugmentConfig, LossConfig, ModelConfig, OptimConfig
@@ -70,8 +70,19 @@ class Config:
                 f"runtime.batch_size={at_once} does not divide data.batch_size={self.data.batch_size}: a step is taken "
                 "in equal parts, or all at once"
             )
+        yield from self._sharding_problems()
         if self.data.home is Home.device and self.augment.where is Where.worker:
             yield "data.home=device leaves no pictures to loader processes: set augment.where=device or data.home=disk"
         unfreeze, epochs = self.model.unfreeze_epoch, self.trainer.max_epochs
         if unfreeze is not None and unfreeze >= epochs and self.trainer.budget is None:
             yield f"model.unfreeze_epoch={unfreeze} would not be used: the run has trainer.max_epochs={epochs}"
+
+    def _sharding_problems(self) -> Problems:
+        if self.trainer.strategy is not Strategy.fsdp:
+            return
+        if self.model.freeze:
+            yield "model.freeze=true trains a head that trainer=fsdp keeps in parts: use trainer=ddp"
+        if self.runtime.precision is Precision.fp16:
+            yield "runtime.precision=fp16 is impossible with trainer=fsdp: use bf16 or fp32"
+        if self.runtime.compile is not False:
+            yield "trainer.strategy=fsdp does not go with compilation: set runtime.compile=false (trainer=fsdp does)"

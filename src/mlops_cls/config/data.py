@@ -63,7 +63,7 @@ class DataConfig(Section):
     check: CheckPolicy = CheckPolicy.fail
     """fail: refuse data whose splits leak, warn of other faults. warn: only warn. off: say nothing."""
     batch_size: int = bounded(64, low=1)
-    """Pictures per step and device."""
+    """Pictures of a batch over all processes; trainer.accumulate of them make a step of the optimiser."""
     sampler: Sampling = Sampling.shuffle
     """What an epoch of training draws: shuffle every picture once, balanced as many but all classes equally often."""
     home: Home = Home.auto

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlops_cls.choices import Device, Monitor, Precision
-from mlops_cls.rules import Problems, Section, bounded
+from mlops_cls.choices import Device, Monitor, Precision, Resume, Strategy
+from mlops_cls.rules import Problems, Section, bounded, unused
 
 AUTO = "auto"
 SECONDS = {"s": 1, "min": 60, "h": 3600}
@@ -27,6 +27,13 @@ class TrainerConfig(Section):
     """Batches per optimiser step."""
     clip_norm: float | None = bounded(None, above=0)
     """Largest norm of the gradient; default: not clipped."""
+    strategy: Strategy = Strategy.auto
+    """How several processes train. ddp: each holds the whole network. fsdp: each a part of it, for networks that do not
+    fit on one GPU. auto: ddp where there are several, by `devices` or torchrun, else alone."""
+    devices: int | None = bounded(None, low=1)
+    """Processes on this machine, a GPU each; default with ddp and fsdp: its GPUs. With torchrun, --nproc-per-node."""
+    sync_batchnorm: bool = False
+    """BatchNorm over the pictures of all GPUs; without it, over those of each."""
     ema: float | None = bounded(None, above=0, below=1)
     """Decay of the exponential moving average of the weights (such as 0.999); default: no average."""
     progressive: bool = False
@@ -35,6 +42,11 @@ class TrainerConfig(Section):
     """Refuse operations that are not reproducible on the device."""
     limit_batches: int | None = bounded(None, low=1)
     """Only this many training batches an epoch, for a rehearsal."""
+    profile: bool = False
+    """Measure and trace a few warmed steps, into `profile/` of the run folder: what takes how long, and what to change;
+    the weights stay the same."""
+    save_every: str = "10min"
+    """The last checkpoint is kept at the end of each epoch, on SIGTERM and Ctrl-C, and this often in between."""
     callbacks: list[dict[str, Any]] = field(default_factory=list)
     """Further Lightning callbacks, each with `_target_` and its arguments."""
 
@@ -43,9 +55,19 @@ class TrainerConfig(Section):
         """`budget` in seconds."""
         return None if self.budget is None else seconds_in(self.budget)
 
+    @property
+    def save_seconds(self) -> float:
+        """`save_every` in seconds."""
+        return seconds_in(self.save_every) or 0.0
+
     def problems(self) -> Problems:
-        if self.budget is not None and not (seconds_in(self.budget) or 0) > 0:
-            yield f"trainer.budget={self.budget} is no time: give a number and s, min or h, such as 90s, 10min or 1.5h"
+        for key, value in {"budget": self.budget, "save_every": self.save_every}.items():
+            if value is not None and not (seconds_in(value) or 0) > 0:
+                yield f"trainer.{key}={value} is no time: give a number and s, min or h, such as 90s, 10min or 1.5h"
+        if self.sync_batchnorm and self.strategy is Strategy.auto and self.devices in (None, 1):
+            yield "trainer.sync_batchnorm=true would not be used by one process: set trainer.devices or trainer=ddp"
+        if self.strategy is Strategy.fsdp and self.ema is not None:
+            yield f"trainer.ema={self.ema} needs the whole network, of which trainer=fsdp keeps parts: use trainer=ddp"
         if self.progressive and self.max_epochs == 1 and self.budget is None:
             yield "trainer.progressive=true would not be used: the last epoch is at full size, and there is only one"
         if self.progressive and self.patience is not None:
@@ -76,8 +98,8 @@ class RuntimeConfig(Section):
     compile: bool | None = None
     """torch.compile for training; default: measured where the run is so long that it can pay, else false."""
     batch_size: int | str | None = None
-    """Pictures on the device at once; gradients are added up to data.batch_size. auto: the most that fit; default:
-    data.batch_size. Whatever it is, a run that needs too much memory goes on with half of it."""
+    """Pictures on a device at once; gradients are added up to data.batch_size. auto: the most that fit; default:
+    data.batch_size over the number of processes. A run of one process that needs too much memory goes on with half."""
 
     def problems(self) -> Problems:
         if self.device is Device.cpu and self.precision is Precision.fp16:
@@ -96,7 +118,14 @@ class RunConfig(Section):
     """Where run folders are made; `latest` there points to the newest."""
     name: str = "run"
     """Ends the run folder's name."""
+    resume: Resume = Resume.auto
+    """auto: continue the newest unfinished run of the same name, settings and data, else begin one. never: begin one.
+    must: continue a run of that name or fail; a finished one too, if it is to have more epochs."""
+    accept_changes: bool | None = None
+    """With resume=must: continue although settings or data have changed since."""
 
     def problems(self) -> Problems:
+        if self.resume is not Resume.must:
+            yield from unused(self, "run", "accept_changes", f"it belongs to resume=must, not {self.resume}")
         if not self.name or set(self.name) & set('/\\:*?"<>|') or self.name.startswith("."):
             yield f"run.name={self.name!r} is impossible: it ends a folder's name, use letters, digits, - and _"

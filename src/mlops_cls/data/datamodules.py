@@ -17,7 +17,7 @@ from mlops_cls.data.loader import StoreDataset, Unfinished, UnfinishedDataset, m
 from mlops_cls.data.manifest import Manifest, Plan
 from mlops_cls.data.prepare import prepare
 from mlops_cls.data.resident import Arrivals
-from mlops_cls.data.sampling import Share
+from mlops_cls.data.sampling import START, Share
 from mlops_cls.data.source import Source
 from mlops_cls.data.sources.archive import ArchiveSource
 from mlops_cls.data.sources.digits import DigitsSource
@@ -49,6 +49,7 @@ class ImageDataModule(pl.LightningDataModule):
         workers: loader processes; None: as many as help.
         seed: of batch order and augmentation.
         sampler: shuffle for each training picture once an epoch, balanced for all classes equally often.
+        limit: steps of an epoch of training at most, for a rehearsal.
 
     Batches to be finished on the device (`Unfinished`) become pictures and labels in `on_after_batch_transfer`, which
     every Trainer calls; without a Trainer there are none unless `where` or `home` asks for the device.
@@ -74,6 +75,7 @@ class ImageDataModule(pl.LightningDataModule):
         workers: int | None = None,
         seed: int = 0,
         sampler: str = Sampling.shuffle,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
         self.source, self.plan, self.store = source, plan or Plan(), Path(store)
@@ -82,6 +84,8 @@ class ImageDataModule(pl.LightningDataModule):
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.parts = 1
         """Batches that make one step of the optimiser; an epoch of training has whole steps only."""
+        self.limit, self.begin = limit, START
+        """`begin` is where a resumed run goes on."""
         self.sampler = _chosen("data.sampler", sampler, Sampling)
         self.where, self.home = _chosen("augment.where", where, Where), _chosen("data.home", home, Home)
         self._prepared: Prepared | None = None
@@ -119,6 +123,8 @@ class ImageDataModule(pl.LightningDataModule):
             workers=0 if self._arriving().route.home is Home.device else self.workers,
             share=Share.of_this_process(),
             pin=self._device.type == "cuda",
+            limit=self.limit,
+            begin=self.begin,
         )
 
     def val_dataloader(self) -> DataLoader[Any]:

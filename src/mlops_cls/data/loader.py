@@ -1,6 +1,7 @@
 """From the store to batches: uint8[B,C,H,W] pictures and int64[B] labels, never normalised here."""
 
 import os
+import signal
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mlops_cls.choices import Home
 from mlops_cls.data.reading import FileRows, from_disk, into_memory
-from mlops_cls.data.sampling import Draws, EpochBatches, EpochSampler, Share
+from mlops_cls.data.sampling import START, Draws, EpochBatches, EpochSampler, Position, Share
 from mlops_cls.data.store import Prepared
 from mlops_cls.pictures import Pixels
 
@@ -105,23 +106,26 @@ def make_loader(
     workers: int | None = None,
     share: Share | None = None,
     pin: bool = False,
+    limit: int | None = None,
+    begin: Position = START,
 ) -> DataLoader[Any]:
     """Return a loader over one process's share of `dataset`; by default there is only one process.
 
     Shuffled (training) batches are all full, unless there is only one; pictures left over come in another epoch. There
     are whole multiples of `parts` batches, the parts of an optimiser step. With `balanced` too, an epoch draws all
-    classes equally often. `pin` is for batches that go to a CUDA device.
+    classes equally often. `pin` is for batches that go to a CUDA device; `limit` and `begin` as in `EpochBatches`.
     """
     labels = dataset.labels.numpy() if balanced else None
     sampler = EpochSampler(len(dataset), shuffle=shuffle, balanced=labels, seed=seed, share=share)
     processes = _default_workers(dataset, sampler.share.world) if workers is None else workers
     return DataLoader(
         dataset,
-        sampler=EpochBatches(sampler, batch_size, parts),
+        sampler=EpochBatches(sampler, batch_size, parts, limit=limit, begin=begin),
         batch_size=None,  # The sampler makes the batches.
         collate_fn=_as_it_is,
         num_workers=processes,
         persistent_workers=processes > 0,
+        worker_init_fn=_outlive_the_first_signal,
         pin_memory=pin,
     )
 
@@ -133,6 +137,13 @@ def _default_workers(dataset: StoreDataset | UnfinishedDataset, processes: int) 
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(min(cores // processes - 1, MOST_WORKERS), 0)
+
+
+def _outlive_the_first_signal(_: int) -> None:
+    # Ctrl-C and many schedulers send a signal to every process of a run, and the training process still needs data to
+    # end its step well. It ends its workers itself; a worker that hangs is sent SIGTERM once more.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -45,6 +45,16 @@ class Share:
         return cls(distributed.get_rank(), distributed.get_world_size())
 
 
+class Position(NamedTuple):
+    """A place in training: so many epochs, and then so many pictures drawn by all processes together."""
+
+    epoch: int = 0
+    drawn: int = 0
+
+
+START = Position()
+
+
 class EpochSampler:
     """This process's draws of an epoch: an order and augmentation seeds that depend on `seed` and the epoch alone.
 
@@ -122,22 +132,41 @@ class EpochBatches(DistributedSampler[Draws]):
     Shuffled (training) batches are all full, unless there is only one, and each process has as many. It is a
     DistributedSampler by type, so that Lightning puts none of its own in its place: that would go through the data in
     an order of its own, and repeat pictures in val and test.
+
+    Args:
+        sampler: of this process.
+        batch_size: pictures of a batch of this process.
+        parts: batches of a step; an epoch of training has whole steps.
+        limit: steps of an epoch of training at most.
+        begin: where training goes on. Its epoch leaves out what was drawn; `len` is that of a whole epoch all the same.
     """
 
-    def __init__(self, sampler: EpochSampler, batch_size: int, parts: int = 1) -> None:
-        self.sampler, self.batch_size, self.parts = sampler, batch_size, parts
+    def __init__(
+        self,
+        sampler: EpochSampler,
+        batch_size: int,
+        parts: int = 1,
+        *,
+        limit: int | None = None,
+        begin: Position = START,
+    ) -> None:
+        self.sampler, self.batch_size, self.parts, self.limit, self.begin = sampler, batch_size, parts, limit, begin
+        # Lightning names the epoch only after worker processes were sent their first batches.
+        sampler.set_epoch(begin.epoch)
 
     def set_epoch(self, epoch: int) -> None:
         self.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
-        if self.sampler.shuffle:
-            steps = len(self.sampler) // (self.batch_size * self.parts)
-            # Too few pictures for a step are one all the same, as long as they last.
-            return steps * self.parts or ceil(len(self.sampler) / self.batch_size)
-        return ceil(len(self.sampler) / self.batch_size)
+        if not self.sampler.shuffle:
+            return ceil(len(self.sampler) / self.batch_size)
+        steps = len(self.sampler) // (self.batch_size * self.parts)
+        # Too few pictures for a step are one all the same, as long as they last.
+        batches = steps * self.parts or ceil(len(self.sampler) / self.batch_size)
+        return batches if self.limit is None else min(batches, self.limit * self.parts)
 
     def __iter__(self) -> Iterator[Draws]:
         draws = self.sampler.draws()
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
+        drawn = self.begin.drawn // self.sampler.share.world if self.sampler.epoch == self.begin.epoch else 0
+        for start in range(drawn, len(self) * self.batch_size, self.batch_size):
             yield draws.part(slice(start, start + self.batch_size))

@@ -21,6 +21,7 @@ from mlops_cls.models.losses import log_loss, make_loss, make_mix
 from mlops_cls.models.metrics import Scores
 from mlops_cls.models.networks import classifier_of, make_network
 from mlops_cls.models.optim import Pace, make_optimizer, make_schedule
+from mlops_cls.models.sharding import shard
 from mlops_cls.models.weights import read_checkpoint
 from mlops_cls.runtime import Runtime
 
@@ -111,6 +112,11 @@ class ImageClassifier(pl.LightningModule):
         if runtime.compile:
             self.network.compile()
             self.compiled = True
+
+    def configure_model(self) -> None:
+        """Keep a part of the network only, where the Trainer's strategy is for that; Lightning asks for it."""
+        if self.device_mesh is not None:
+            shard(self.network, self.device_mesh["data_parallel"])
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits float[B,K] for pictures uint8[B,C,H,W], or for features float[B,F] of a frozen backbone."""

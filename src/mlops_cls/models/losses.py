@@ -64,7 +64,9 @@ def balanced_weights(counts: Sequence[int]) -> Tensor:
 def make_loss(config: LossConfig, counts: Mapping[str, int]) -> nn.Module:
     """Return the loss: logits float[B,K] and labels int64[B] (or float[B,K] when mixed) to a scalar.
 
-    `counts` are the training pictures per class, in class order.
+    `counts` are the training pictures per class, in class order. With class weights the mean is over the pictures on a
+    device at once, each by its weight; in several processes, or where a step is taken in parts, their means are
+    averaged, which weighs a picture a little more where others beside it weigh little.
     """
     weight = balanced_weights(list(counts.values())) if config.class_weights is ClassWeights.balanced else None
     smoothing = config.smoothing or 0.0

@@ -1,7 +1,9 @@
 """Scores of a classifier, all from one confusion matrix and a sum of losses."""
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torchmetrics import Metric
 
 PER_CLASS = ("precision", "recall", "f1", "support")
@@ -65,6 +67,26 @@ class Scores(Metric):
 
     def compute(self) -> dict[str, float]:
         return {"loss": float(self.loss / self.confusion.sum()), **summary(self.confusion.cpu())}
+
+    def so_far(self) -> dict[str, Tensor]:
+        """Return what all processes together have accumulated, on the CPU, for a run that goes on later."""
+        return {name: _over_processes(value).cpu() for name, value in self._states().items()}
+
+    def go_on(self, before: Mapping[str, Tensor], *, here: bool) -> None:
+        """Accumulate on top of what `so_far` returned; it counts in one process only, where `here` is true."""
+        for name, value in self._states().items():
+            setattr(self, name, before[name].to(value) if here else torch.zeros_like(value))
+        self._update_count = 1  # else torchmetrics warns where nothing more comes
+
+    def _states(self) -> dict[str, Tensor]:
+        return {"confusion": self.confusion, "loss": self.loss}
+
+
+def _over_processes(value: Tensor) -> Tensor:
+    total = value.detach().clone()
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(total)
+    return total
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

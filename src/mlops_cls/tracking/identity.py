@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
+from mlops_cls.atomic import write_text
 from mlops_cls.errors import ArtifactError
 
 TRACKING = "tracking.json"
@@ -56,9 +57,7 @@ class Identity:
 
     def write(self, folder: Path) -> None:
         """Write it in one step."""
-        aside = (folder / TRACKING).with_suffix(".partial")
-        aside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        aside.replace(folder / TRACKING)
+        write_text(folder / TRACKING, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def identify(folder: Path, *, project: str, entity: str | None) -> Identity:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_cls.choices import LoggerName, WandbMode
 from mlops_cls.config import LoggerConfig
-from mlops_cls.errors import ConfigError
+from mlops_cls.errors import ConfigError, Interrupted
 from mlops_cls.tracking.keys import find_key
 from mlops_cls.tracking.tracker import Tracker
 
@@ -46,13 +46,7 @@ def _check_key(config: LoggerConfig) -> None:
 
 
 @contextmanager
-def tracking(
-    config: LoggerConfig,
-    folder: Path,
-    values: Mapping[str, Any],
-    *,
-    interruptions: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
-) -> Iterator[Tracker]:
+def tracking(config: LoggerConfig, folder: Path, values: Mapping[str, Any]) -> Iterator[Tracker]:
     """Track the run of a folder, as the same run each time, and close it as finished, failed or interrupted.
 
     W&B without a key, or out of reach, keeps the run in `folder` for `mlops_cls.sync`; nothing is ever asked.
@@ -61,13 +55,12 @@ def tracking(
         config: the logger section; logger=none gives a tracker that does nothing.
         folder: the run folder; files of the service go into it.
         values: the run's config and provenance, for the service's config.
-        interruptions: exceptions after which the run is to go on later; any other means that it failed.
     """
     tracker = _open(config, folder, values)
     try:
         yield tracker
     except BaseException as error:
-        if isinstance(error, interruptions):
+        if isinstance(error, Interrupted | KeyboardInterrupt):
             tracker.preempted()
         tracker.finish(failed=True)
         raise

@@ -4,12 +4,13 @@ import math
 import time
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import pytorch_lightning as pl
 import torch
 
+from mlops_cls import processes
 from mlops_cls.data.loader import Batch
 from mlops_cls.errors import ConfigError
 from mlops_cls.models.classifier import ImageClassifier
@@ -76,14 +77,16 @@ def measure(
     pictures: Mapping[str, int],
     *,
     frozen: bool,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Speed:
     """Train a copy for a few seconds as the run will, and score some of val; the classifier itself stays as it is.
 
-    `pictures` is the number of each split to be scored.
+    `pictures` is the number of each split to be scored, `arguments` what the run's Trainer gets in place of those of
+    the runtime. All processes learn what the first has measured.
     """
     watch = Stopwatch()
     trainer = pl.Trainer(
-        **runtime.lightning,
+        **(arguments or runtime.lightning),
         max_epochs=PLENTY,
         check_val_every_n_epoch=PLENTY,
         limit_val_batches=VAL_BATCHES,
@@ -102,7 +105,9 @@ def measure(
         trainer.fit(copy, datamodule=data)
         trainer.validate(copy, datamodule=data, verbose=False)
     each = watch.val_seconds / watch.scored
-    return Speed(watch.batch_seconds, each * pictures["val"], each * sum(pictures.values()))
+    # Val is scored by all processes in each epoch, and val and test by the first alone at the end.
+    seconds = [watch.batch_seconds, each * pictures["val"] / processes.number(), each * sum(pictures.values())]
+    return Speed(*processes.share(seconds))
 
 
 class Stopwatch(pl.Callback):
@@ -120,7 +125,7 @@ class Stopwatch(pl.Callback):
             self._first = now
         else:
             self.batch_seconds = (now - self._first) / done
-        trainer.should_stop = done >= FEWEST and now - self._first > LOOK
+        trainer.should_stop = processes.anywhere(done >= FEWEST and now - self._first > LOOK)
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._val = _now(module)
@@ -148,9 +153,21 @@ class Deadline(pl.Callback):
 
     def __init__(self, end: float, speed: Speed, schedule: Schedule, parts: int) -> None:
         self.end, self.val, self.schedule, self.parts = end, speed.val, schedule, parts
+        self.speed = speed
         self.batches, self.done = schedule.batches, 0
         self._turn: tuple[int, float, float] | None = None
         self._began = self._val_began = 0.0
+
+    @classmethod
+    def planned(cls, plan: Mapping[str, float], end: float, parts: int) -> Self:
+        """Return the deadline of a run that goes on, whose budget is over at `end`."""
+        speed = Speed(plan["batch"], plan["val"], plan["scoring"])
+        return cls(end - speed.scoring, speed, Schedule(int(plan["batches"]), int(plan["per_epoch"])), parts)
+
+    @property
+    def plan(self) -> dict[str, float]:
+        """Speed and schedule as plain values."""
+        return {**asdict(self.speed), **asdict(self.schedule)}
 
     def state_dict(self) -> dict[str, Any]:
         return {"batches": self.batches, "done": self.done, "turn": self._turn}
@@ -183,7 +200,8 @@ class Deadline(pl.Callback):
         now, left = _now(module), self.batches - self.done
         passes = left // self.schedule.per_epoch + 1
         each = (now - self._began) / (self.done - self._before)
-        possible = int((self.end - now - passes * self.val) / each) // self.parts * self.parts
+        # As the first process sees it: clocks differ, and all must end together.
+        possible = processes.share(int((self.end - now - passes * self.val) / each)) // self.parts * self.parts
         if possible < left / TOO_SLOW:
             self.batches = self.done + max(possible, self.parts)
             module.pace.finish_in((self.batches - self.done) // self.parts, after=trainer.global_step)

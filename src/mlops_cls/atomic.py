@@ -1,0 +1,29 @@
+"""Files that are whole or not there, whenever the process is killed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, whose file then takes the place of `path` in one step; on an error `path` stays.
+
+    There must be one writer at a time. What a killed one left is written over by the next.
+    """
+    aside = path.with_name(f"{path.name}.partial")
+    try:
+        yield aside
+        with aside.open("rb+") as written:
+            os.fsync(written.fileno())  # before the name: a machine that goes down may keep one without the other
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file in UTF-8, or leave what was there."""
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8")
