@@ -186,7 +186,7 @@ def test_a_run_that_w_and_b_does_not_take_is_kept_offline(online: WandbServer, t
 def test_a_network_lost_on_the_way_ends_no_run_and_the_rest_is_sent_later(
     online: WandbServer, track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mlops_cls.tracking.weights_and_biases.FINISH_PATIENCE", 2)
+    monkeypatch.setattr("mlops_cls.tracking.weights_and_biases.FINISH_PATIENCE", 5)
     folder = tmp_path / "lost"
     folder.mkdir()
     with WandbServer() as first, monkeypatch.context() as there:
@@ -219,16 +219,19 @@ with tracking(LoggerConfig(), Path("."), {VALUES}) as tracker:
         time.sleep(2)
         os.kill(os.getpid(), signal.SIGKILL)
 """
-    # The first leaves a bare header, the second a record that is cut short, the third ends well.
-    for steps in (["0", "1"], ["0", "1000"], ["1000", "2000"]):
-        subprocess.run([sys.executable, "-c", program, *steps], cwd=tmp_path, check=False, timeout=120)
+    # The first leaves a bare header, the second most often a record that is cut short, the third ends well.
+    ends = [
+        subprocess.run([sys.executable, "-c", program, first, last], cwd=tmp_path, check=False, timeout=120).returncode
+        for first, last in (("0", "1"), ("0", "1000"), ("1000", "2000"))
+    ]
+    assert ends == [-9, -9, 0]
     monkeypatch.setenv("WANDB_API_KEY", offline.key)
     sync([str(tmp_path)])
 
     (run,) = offline.runs.values()
     steps = [line["trainer/global_step"] for line in run.history]
     assert steps == sorted(set(steps))
-    assert 900 < steps.index(1000) < 1000  # W&B writes in blocks: the last one of a killed run is lost.
+    assert 900 < steps.index(1000) <= 1000  # W&B writes in blocks: the last one of a killed run may be lost.
     assert steps[-1000:] == list(range(1000, 2000))
     asked = len(offline.asked)
     sync([str(tmp_path)])

@@ -81,8 +81,9 @@ def _holds_news(part: Path) -> bool:
 def _send_part(folder: Path, part: Path, key: str) -> None:
     """Let W&B's own command send a part; it puts it behind what is there of the run."""
     # WANDB_SERVICE would let it work through the process of a run of ours, in the folder where that was started.
-    ours = ("WANDB_SERVICE", "WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_DIR")
-    environment = {name: value for name, value in os.environ.items() if name not in ours} | {"WANDB_API_KEY": key}
+    left_out = ("WANDB_SERVICE", "WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"WANDB_API_KEY": key, "WANDB_DIR": str(folder.absolute())}
     command = [sys.executable, "-m", "wandb", "sync", "--include-online", str(part.absolute())]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     said = " ".join((done.stdout + done.stderr).split())
