@@ -50,6 +50,11 @@ class WandbServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop answering, as a server behind a lost network; what it has stays to be looked at."""
+        self._state.gone = True
         self._http.shutdown()
         self._http.server_close()
         self._thread.join(10)
@@ -94,3 +99,8 @@ class WandbServer:
     def refused(self) -> list[str]:
         """The operations that this stand-in does not know."""
         return self._state.refused
+
+    @property
+    def forbidden(self) -> set[str]:
+        """Operations that the key does not permit; a test adds to them."""
+        return self._state.forbidden

@@ -34,6 +34,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
+        if self._state.gone:  # Connections that are open already would be answered on.
+            self.close_connection = True
+            return None
         if self.path.startswith("/sdk/otel/"):
             return self._send(200, {})  # the client's own measurements
         if not self._is_authorised():
@@ -69,6 +72,8 @@ class Handler(BaseHTTPRequestHandler):
         answer = self.server.answers.get(name)
         with self._state.lock:
             self._state.asked.append(name)
+            if name in self._state.forbidden:
+                return {"data": None, "errors": [{"message": "permission denied"}]}
             if answer is None:
                 self._state.refused.append(name)
                 return {"data": None, "errors": [{"message": f"the stand-in does not know {name}"}]}

@@ -88,6 +88,8 @@ class State:
     links: dict[str, list[Artifact]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    forbidden: set[str] = field(default_factory=set)
+    gone: bool = False
     lock: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:

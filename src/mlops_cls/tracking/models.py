@@ -33,11 +33,8 @@ def keep(run: Any, folder: Path, model: Model) -> None:
     artifact.wait(PATIENCE)
     if model.registry is not None:
         run.link_artifact(artifact, model.registry)
-    _prune(f"{run.entity}/{run.project}/{artifact.name.partition(':')[0]}", model.keep_versions)
-
-
-def _prune(collection: str, number: int) -> None:
-    versions: list[Any] = list(wandb.Api().artifacts("model", collection))  # newest first
-    for version in versions[number:]:
+    api = wandb.Api(overrides={"base_url": run.settings.base_url}, api_key=run.settings.api_key)
+    newest_first: list[Any] = list(api.artifacts("model", f"{run.entity}/{run.project}/model-{run.id}"))
+    for version in newest_first[model.keep_versions :]:
         if not version.aliases and not version.linked_artifacts:
             version.delete()

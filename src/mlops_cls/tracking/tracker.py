@@ -23,8 +23,7 @@ class Example:
     confidence: float
 
     def __str__(self) -> str:
-        verdict = "right" if self.true == self.predicted else f"is {self.true}"
-        return f"{self.predicted} {self.confidence:.2f}, {verdict}"
+        return f"true {self.true}, predicted {self.predicted} ({self.confidence:.2f})"
 
 
 class Tracker:

@@ -18,7 +18,7 @@ from mlops_cls.errors import MlopsError
 from mlops_cls.tracking.identity import Identity, Model, identify
 from mlops_cls.tracking.keys import find_key
 from mlops_cls.tracking.models import keep, target_of
-from mlops_cls.tracking.sending import check_access, is_unsent, send
+from mlops_cls.tracking.sending import check_access, is_unsent, send, settings_of
 from mlops_cls.tracking.tracker import Example, Tracker
 
 log = logging.getLogger(__name__)
@@ -77,22 +77,14 @@ def _try_online(key: str, folder: Path, arguments: Mapping[str, Any]) -> Any:
         if is_unsent(folder):
             send(folder, key)  # What was kept offline comes before what is told from now on.
         return wandb.init(mode="online", settings=_settings(key), **arguments)
-    except (wandb.errors.CommError, ConnectionError, MlopsError) as error:
+    except (wandb.errors.Error, ConnectionError, MlopsError) as error:
         log.warning("W&B cannot be used (%s): continuing offline", str(error).splitlines()[0])
+        wandb.teardown()  # Else the id stays taken by the run that could not begin.
         return None
 
 
 def _settings(key: str | None) -> wandb.Settings:
-    # Silent, because wandb's own lines would bury ours; the run's log is kept by us. The key goes no other way than
-    # this: `wandb.login` would write it into a file.
-    return wandb.Settings(
-        api_key=key,
-        silent=True,
-        console="off",
-        init_timeout=INIT_PATIENCE,
-        finish_timeout=FINISH_PATIENCE,
-        finish_timeout_raises=True,
-    )
+    return settings_of(key, init_timeout=INIT_PATIENCE, finish_timeout=FINISH_PATIENCE, finish_timeout_raises=True)
 
 
 class WandbTracker(Tracker):
