@@ -98,6 +98,9 @@ def launch(config: Config, number: int) -> Run:
                 process.kill()
                 process.wait()
         _raise_failure(place, codes)
+        if not (place / RUN).is_file():
+            # Lightning ends a fit on SIGTERM as if it were done.
+            raise MlopsError("the run was stopped before its end")
         return Run.from_plain(json.loads((place / RUN).read_text()))
 
 
