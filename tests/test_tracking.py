@@ -219,6 +219,7 @@ with tracking(LoggerConfig(), Path("."), {VALUES}) as tracker:
         time.sleep(2)
         os.kill(os.getpid(), signal.SIGKILL)
 """
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)  # Of this process, where W&B would know the id as taken.
     # The first leaves a bare header, the second most often a record that is cut short, the third ends well.
     ends = [
         subprocess.run([sys.executable, "-c", program, first, last], cwd=tmp_path, check=False, timeout=120).returncode
