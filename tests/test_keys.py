@@ -11,7 +11,7 @@ import pytest
 import mlops_cls as mc
 from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.tracking.keys import find_key
-from mlops_cls.tracking.reading import fetch_provenance
+from mlops_cls.tracking.reading import fetch_run
 from mlops_cls.tracking.secret import EMULATOR
 from secret_manager import secret_manager
 from wandb_server import WandbServer
@@ -120,25 +120,29 @@ def test_provenance_is_read_back_and_what_cannot_be_is_explained(
     wandb_server: WandbServer, tiny_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match="needs a W&B key"):
-        fetch_provenance("local/mlops_cls/none")
+        fetch_run("local/mlops_cls/none")
     for name, value in wandb_server.environment(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("WANDB_MODE")
     run = mc.fit(mc.load_config(*tiny_overrides, "logger=wandb", "trainer.max_epochs=1"))
     (tracked,) = wandb_server.runs
 
-    read = fetch_provenance(f"local/mlops_cls/{tracked}")
-    assert read == _without_empty(run.card.provenance)
-    assert fetch_provenance(f"{wandb_server.url}/local/mlops_cls/runs/{tracked}") == read
+    provenance, scores = fetch_run(f"local/mlops_cls/{tracked}")
+    assert provenance == _without_empty(run.card.provenance)
+    assert scores == pytest.approx(run.metrics)
+    assert fetch_run(f"{wandb_server.url}/local/mlops_cls/runs/{tracked}") == (provenance, scores)
+
+    again = mc.reproduce_run(f"local/mlops_cls/{tracked}", f"run.folder={tmp_path / 'again'}")
+    assert again.reproduced
 
     with pytest.raises(ArtifactError, match="local/mlops_cls/other is no W&B run that this key may read"):
-        fetch_provenance("local/mlops_cls/other")
+        fetch_run("local/mlops_cls/other")
     with pytest.raises(ArtifactError, match="write ENTITY/PROJECT/ID"):
-        fetch_provenance("runs")
+        fetch_run("runs")
     wandb_server.runs[tracked].config.pop("git")
     wandb_server.runs["bare"] = wandb_server.runs[tracked]
     with pytest.raises(ArtifactError, match="was not made by mlops_cls: git are missing"):
-        fetch_provenance("local/mlops_cls/bare")
+        fetch_run("local/mlops_cls/bare")
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     with pytest.raises(ArtifactError, match="cannot be reached"):
-        fetch_provenance(f"local/mlops_cls/{tracked}")
+        fetch_run(f"local/mlops_cls/{tracked}")

@@ -68,7 +68,9 @@ class Record:
             parent = path.parent if path.name not in ("", "..") else path.resolve().parent
             record = cls(str(path), run.card.provenance, run.metrics, checkpoint, parent)
         else:
-            record = cls(str(given), _from_wandb(str(given)), {}, None, None)
+            from mlops_cls.tracking.reading import fetch_run
+
+            record = cls(str(given), *fetch_run(str(given)), None, None)
         if "config" not in record.provenance:
             raise ArtifactError(f"{given} holds no config: it was not written by a run of mlops_cls")
         return record
@@ -159,13 +161,6 @@ def repeat(repetition: Repetition, *, tolerance: float = 0.0) -> Reproduction:
     )
     write_text(run.folder / FILE, json.dumps(compared.describe(), indent=2) + "\n")
     return compared
-
-
-def _from_wandb(path: str) -> Mapping[str, Any]:
-    from mlops_cls.tracking import fetch_provenance  # type: ignore[attr-defined]
-
-    provenance: Mapping[str, Any] = fetch_provenance(path)
-    return provenance
 
 
 def _config(record: Record, overrides: Sequence[str]) -> Config:

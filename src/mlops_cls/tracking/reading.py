@@ -1,4 +1,4 @@
-"""Read back what a W&B run was begun with."""
+"""Read back what a W&B run was begun with, and how it ended."""
 
 from typing import Any
 
@@ -8,12 +8,13 @@ from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.tracking.keys import base_url, find_key
 from mlops_cls.tracking.sending import check_access
 
+SPLITS = ("train/", "val/", "test/")
 KEYS = ("created", "command", "config", "data", "runtime", "git", "versions", "machine")
 PATIENCE = 30  # seconds
 
 
-def fetch_provenance(path: str) -> dict[str, Any]:
-    """Return config and provenance of the W&B run ``entity/project/id``, as `mlops_cls.provenance.capture` gave them.
+def fetch_run(path: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return provenance and final scores of the W&B run ``entity/project/id``, as they were told when it ran.
 
     W&B itself leaves out empty mappings (such as model.kwargs={}) and returns 1.0 as 1; both are what the config has
     where nothing is given, or the same number.
@@ -29,14 +30,16 @@ def fetch_provenance(path: str) -> dict[str, Any]:
     try:
         check_access(key)
         api = wandb.Api(overrides={"base_url": base_url()}, api_key=key, timeout=PATIENCE)
-        config: dict[str, Any] = dict(api.run(f"{entity}/{project}/{name}").config)
+        run = api.run(f"{entity}/{project}/{name}")
+        config, summary = dict(run.config), dict(run.summary_metrics)
     except ConnectionError as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
     except (wandb.errors.Error, ValueError) as error:
         raise ArtifactError(f"{path} is no W&B run that this key may read ({str(error).splitlines()[0]})") from error
     if missing := [key for key in KEYS if key not in config]:
         raise ArtifactError(f"{path} was not made by mlops_cls: {', '.join(missing)} are missing in its config")
-    return {key: config[key] for key in KEYS}
+    scores = {key: value for key, value in summary.items() if key == "epoch" or key.startswith(SPLITS)}
+    return {key: config[key] for key in KEYS}, {key: v for key, v in scores.items() if isinstance(v, int | float)}
 
 
 def _split(path: str) -> list[str]:
