@@ -1,11 +1,13 @@
 """Send to W&B what runs kept offline: ``python -m mlops_cls.sync``."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ArtifactError, ConfigError
+from mlops_cls.run import lock_run
 
 EXAMPLE = """examples:
   python -m mlops_cls.sync
@@ -26,13 +28,24 @@ def main(arguments: list[str]) -> None:
     failures = []
     for folder in waiting:
         try:
-            send(folder, key)
+            with _alone(folder):
+                send(folder, key)
             print(f"sent {folder}", flush=True)
         except ArtifactError as error:
             failures.append(str(error))
     if failures:
         failed = f"{len(failures)} of {len(waiting)} runs could not be sent and stay as they are"
         raise ArtifactError("\n".join([failed, *failures]))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a run from starting in the folder meanwhile, and leave one alone that is going on."""
+    lock = lock_run(folder)
+    if lock is None:
+        raise ArtifactError(f"{folder}: its run is going on; send it when it has ended")
+    with lock:
+        yield
 
 
 def find_runs(given: Sequence[Path]) -> list[Path]:

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from typing import Any
 import requests
 
 from mlops_cls.errors import ArtifactError, ConfigError
-from mlops_cls.tracking.identity import Identity
+from mlops_cls.tracking.identity import Identity, Model
 from mlops_cls.tracking.keys import base_url
 
-SENT = "*.synced"
-"""`wandb sync` marks what it has sent by such a file."""
+# What `wandb sync` of 0.31 leaves beside a file that it has sent, says of one that ends within a record, and a file
+# with nothing in it.
+SENT, CUT_SHORT, HEADER = ".synced", "ends with an incomplete record", 7
 PATIENCE = 15  # seconds
 
 
@@ -51,37 +51,48 @@ def is_unsent(folder: Path) -> bool:
 def send(folder: Path, key: str) -> None:
     """Send all that W&B lacks of a run, in order; what was sent is noted, so that it is sent once.
 
+    No run may be going on in the folder.
+
     Raises:
         ArtifactError: W&B did not take it; the message ends with what it said.
     """
-    parts = _parts(folder)
-    output = _wandb_sync(parts, key) if parts else ""
+    for part in _parts(folder):
+        _send_part(folder, part, key)
     identity = Identity.read(folder)
     assert identity is not None
-    sent = [name for name in identity.unsent if list((folder / "wandb" / name).glob(SENT))]
-    identity = replace(identity, unsent=[name for name in identity.unsent if name not in sent])
-    identity.write(folder)
-    if left := _parts(folder):
-        raise ArtifactError(f"{folder}: W&B did not take {left[0].name}: {output}")
-    _send_model(folder, identity, key)
+    if identity.model is not None:
+        _send_model(folder, identity.model, identity, key)
+    replace(identity, unsent=[], model=None).write(folder)
 
 
 def _parts(folder: Path) -> list[Path]:
     """Return the parts of the run's story that W&B does not have yet, oldest first: one for each start."""
     identity = Identity.read(folder)
     broken = [folder / "wandb" / name for name in identity.unsent] if identity else []
-    kept = [part for part in (folder / "wandb").glob("offline-run-*") if not list(part.glob(SENT))]
-    return sorted([*kept, *broken], key=lambda part: part.name.removeprefix("offline-"))
+    parts = [*(folder / "wandb").glob("offline-run-*"), *broken]
+    return sorted(filter(_holds_news, parts), key=lambda part: part.name.removeprefix("offline-"))
 
 
-def _wandb_sync(parts: Sequence[Path], key: str) -> str:
-    """Let W&B's own command send the parts; it strings together those of one run. Return what it said last."""
+def _holds_news(part: Path) -> bool:
+    """Tell whether there is something in a part, and it was not sent; a run killed at once leaves a bare header."""
+    return any(file.stat().st_size > HEADER for file in part.glob("*.wandb")) and not list(part.glob(f"*{SENT}"))
+
+
+def _send_part(folder: Path, part: Path, key: str) -> None:
+    """Let W&B's own command send a part; it puts it behind what is there of the run."""
     # WANDB_SERVICE would let it work through the process of a run of ours, in the folder where that was started.
-    ours = ("WANDB_SERVICE", "WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_DIR")
-    environment = {name: value for name, value in os.environ.items() if name not in ours} | {"WANDB_API_KEY": key}
-    command = [sys.executable, "-m", "wandb", "sync", "--include-online", *(str(part.absolute()) for part in parts)]
+    left_out = ("WANDB_SERVICE", "WANDB_MODE", "WANDB_RUN_ID", "WANDB_SWEEP_ID")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    environment |= {"WANDB_API_KEY": key, "WANDB_DIR": str(folder.absolute())}
+    command = [sys.executable, "-m", "wandb", "sync", "--include-online", str(part.absolute())]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    return " ".join((done.stdout + done.stderr).split())[-500:]
+    said = " ".join((done.stdout + done.stderr).split())
+    if CUT_SHORT in said:
+        # All there is of a run that was killed. W&B leaves it unmarked, and would append it once more the next time.
+        (file,) = part.glob("*.wandb")
+        file.with_name(file.name + SENT).touch()
+    elif not list(part.glob(f"*{SENT}")):
+        raise ArtifactError(f"{folder}: W&B did not take {part.name}: {said[-500:]}")
 
 
 def settings_of(key: str | None, **more: Any) -> Any:
@@ -95,9 +106,7 @@ def settings_of(key: str | None, **more: Any) -> Any:
     return wandb.Settings(api_key=key, base_url=base_url(), silent=True, console="off", **more)
 
 
-def _send_model(folder: Path, identity: Identity, key: str) -> None:
-    if identity.model is None:
-        return
+def _send_model(folder: Path, model: Model, identity: Identity, key: str) -> None:
     import wandb
 
     from mlops_cls.tracking.models import keep
@@ -109,7 +118,6 @@ def _send_model(folder: Path, identity: Identity, key: str) -> None:
             tempfile.TemporaryDirectory() as aside,
             wandb.init(resume="allow", mode="online", dir=aside, settings=settings, **place) as run,
         ):
-            keep(run, folder, identity.model)
+            keep(run, folder, model)
     except (wandb.errors.Error, ValueError) as error:
         raise ArtifactError(f"{folder}: W&B did not keep the model: {str(error).splitlines()[0]}") from error
-    replace(identity, model=None).write(folder)
