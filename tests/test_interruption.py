@@ -92,6 +92,18 @@ def test_sigterm_ends_the_command_without_a_code_that_says_resume_me(tmp_path: P
     assert (tmp_path / "runs/latest/checkpoints/last.ckpt").is_file()
 
 
+def test_sigterm_before_anything_was_done_is_no_reason_to_start_again(tmp_path: Path) -> None:
+    line = [sys.executable, "-X", "importtime", "-m", "mlops_cls.train", "experiment=quickstart"]
+    with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(said for said in process.stderr if said.rstrip().endswith(" mlops_cls.launch"))
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == RESUME_ME
+    assert told.splitlines()[-1] == "interrupted: SIGTERM received"
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_failed_write_leaves_half_a_file_or_takes_the_whole_one_away(tmp_path: Path) -> None:
     path = tmp_path / "kept.txt"
     write_text(path, "whole")

@@ -12,7 +12,7 @@ import torch
 
 import mlops_cls as mc
 from mlops_cls.card import ModelCard
-from mlops_cls.choices import LoggerName, Upload
+from mlops_cls.choices import LoggerName, Upload, WandbMode
 from mlops_cls.config import LoggerConfig
 from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.run import lock_run
@@ -255,6 +255,14 @@ def test_a_missing_package_is_named_with_what_to_type(monkeypatch: pytest.Monkey
     monkeypatch.setitem(PACKAGES, LoggerName.mlflow, "no_such_package")
     with pytest.raises(ConfigError, match=r"pip install 'mlops-cls\[no_such_package\]'"):
         check_tracking(LoggerConfig(name=LoggerName.mlflow))
+
+
+@pytest.mark.parametrize("config", [LoggerConfig(name=LoggerName.none), LoggerConfig(mode=WandbMode.offline)])
+def test_a_sweep_waits_for_a_score_that_nobody_tells(config: LoggerConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_tracking(config)
+    monkeypatch.setenv("WANDB_SWEEP_ID", "4ndq1kce")
+    with pytest.raises(ConfigError, match="an agent of a W&B sweep, which would wait for its score in vain"):
+        check_tracking(config)
 
 
 def test_what_cannot_be_sent_is_said_and_kept(

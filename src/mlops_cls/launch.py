@@ -123,6 +123,8 @@ def _start(place: Path, rank: int, number: int) -> "subprocess.Popen[bytes]":
     environment |= os.environ
     environment |= {"RANK": str(machines.this * number + rank), "LOCAL_RANK": str(rank)}
     environment |= {"WORLD_SIZE": str(machines.number * number), "LOCAL_WORLD_SIZE": str(number)}
+    # Else the tracked run would go through the process of a run of ours, in its folder.
+    environment.pop("WANDB_SERVICE", None)
     if machines.number == 1:
         environment = _within_machine(place) | environment
     line = [sys.executable, "-m", "mlops_cls.worker", str(place)]

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mlops_cls.cli import run_verb
+from mlops_cls.interruption import Interruption
 
 if TYPE_CHECKING:
     from mlops_cls.config import Config
@@ -20,7 +21,9 @@ def main(arguments: list[str]) -> None:
     """Compose the config that the command line asks for, and fit it; several folds are summed up at the end."""
     from mlops_cls.compose import run_with_config
 
-    run_with_config(_fit, "mlops_cls.train", arguments, usage=USAGE, at_end=_conclude)
+    # From the first second, in which torch is imported: a scheduler knows by the exit code what to start again.
+    with Interruption():
+        run_with_config(_fit, "mlops_cls.train", arguments, usage=USAGE, at_end=_conclude)
 
 
 def _fit(config: "Config") -> "Run":

@@ -73,7 +73,9 @@ class Crew:
     def _environment(self, gpu: str | None) -> dict[str, str]:
         threads = {"OMP_NUM_THREADS": str(threads_each(self.jobs))}
         seen = {VISIBLE: gpu} if gpu is not None else {}
-        return {**threads, **os.environ, **seen, "PYTHONUNBUFFERED": "1"}
+        # WANDB_SERVICE would let runs of workers go through the process of a run of ours, in its folder.
+        ours = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+        return {**threads, **ours, **seen, "PYTHONUNBUFFERED": "1"}
 
     def _least_used(self) -> str | None:
         used = [worker.gpu for worker in self.workers]

@@ -1,6 +1,7 @@
 """Begin tracking a run, and end it whatever happens."""
 
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -29,7 +30,13 @@ def check_tracking(config: LoggerConfig) -> None:
             f"logger={package} needs the package {package}: pip install 'mlops-cls[{package}]' "
             f"(or uv sync --extra {package})"
         )
-    if config.name is LoggerName.wandb and config.mode is not WandbMode.offline:
+    tells_wandb = config.name is LoggerName.wandb and config.mode is not WandbMode.offline
+    if "WANDB_SWEEP_ID" in os.environ and not tells_wandb:
+        raise ConfigError(
+            "this run was started by an agent of a W&B sweep, which would wait for its score in vain: leave "
+            "logger=none and logger.mode=offline out of the sweep's command, or search with python -m mlops_cls.sweep"
+        )
+    if tells_wandb:
         _check_key(config)
 
 
