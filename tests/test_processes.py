@@ -366,10 +366,10 @@ def test_callbacks_of_a_notebook_are_dropped_where_they_cannot_go() -> None:
         mc.fit(config, callbacks=[pl.Callback()])
 
 
-DOCS = (Path(__file__).parents[1] / "docs" / "distributed.md").read_text()
+DOCS, RESUMING = ((Path(__file__).parents[1] / "docs" / f"{name}.md").read_text() for name in ("distributed", "resume"))
 
 
-@pytest.mark.parametrize("block", re.findall(r"```bash\n(.*?)```", DOCS, re.DOTALL))
+@pytest.mark.parametrize("block", re.findall(r"```bash\n(.*?)```", DOCS + RESUMING, re.DOTALL))
 def test_scripts_of_the_docs_would_not_start(block: str) -> None:
     assert subprocess.run(["bash", "-n"], input=block, text=True, check=False).returncode == 0
     for overrides in re.findall(r"-m mlops_cls\.train ([^#'&\n]*)", block):
