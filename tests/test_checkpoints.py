@@ -1,7 +1,8 @@
 """A checkpoint file is whole at any moment, and says how far its run has come."""
 
-import os
-import sys
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,23 +12,26 @@ import mlops_cls as mc
 from mlops_cls.checkpoints import AtomicCheckpoints, Progress
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot limit the size of files")
-def test_a_full_disk_leaves_half_a_checkpoint_or_none(tmp_path: Path) -> None:
-    import resource
-    import signal
+@contextmanager
+def no_file_beyond(limit: int) -> Iterator[None]:
+    """Let this process write files of so many bytes at most, as on a disk that is full."""
+    resource = pytest.importorskip("resource", reason="Windows cannot limit the size of files")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
+
+def test_a_full_disk_leaves_half_a_checkpoint_or_none(tmp_path: Path) -> None:
     path, files = tmp_path / "last.ckpt", AtomicCheckpoints()
     files.save_checkpoint({"weights": torch.ones(10)}, path)
-    process = os.fork()
-    if process == 0:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
-        try:
-            files.save_checkpoint({"weights": torch.ones(100_000)}, path)
-        except mc.ArtifactError as error:
-            os._exit(0 if "make room, then the same command goes on" in str(error) else 2)
-        os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+    told = "make room, then the same command goes on"
+    with no_file_beyond(10_000), pytest.raises(mc.ArtifactError, match=told):
+        files.save_checkpoint({"weights": torch.ones(100_000)}, path)
     assert torch.equal(files.load_checkpoint(path)["weights"], torch.ones(10))
     assert [*tmp_path.iterdir()] == [path]
 

@@ -85,28 +85,30 @@ class Training:
         features = frozen_features(classifier, self.data) if same_each_epoch(self.config) else None
         batches, accumulate = features or self.data, self.config.trainer.accumulate * batching.parts
         deadline = self._deadline(tuned, classifier, batches, accumulate, before)
+        trainer = self._trainer(tuned, before, accumulate, deadline)
+        trainer.fit(classifier, datamodule=batches, ckpt_path=path if path.exists() else None)
+
+    def _trainer(self, tuned: Tuned, before: Progress, accumulate: int, deadline: Deadline | None) -> pl.Trainer:
         last = LastCheckpoint(
-            path,
+            self.folder / LAST,
             self.table,
             before,
-            pictures=batching.size * how_many(),
+            pictures=tuned.batching.size * how_many(),
             epochs=self.config.trainer.max_epochs,
             began=self.began,
             plan=None if deadline is None else deadline.plan,
         )
-        guard = StepGuard(last, self.interruption, every=self.config.trainer.save_seconds)
-        trainer = make_trainer(
+        return make_trainer(
             self.config,
             tuned.runtime,
             self.folder,
             [self.table, *self.loggers],
             last,
-            guard,
+            StepGuard(last, self.interruption, every=self.config.trainer.save_seconds),
             accumulate=accumulate,
             deadline=deadline,
             callbacks=self.callbacks,
         )
-        trainer.fit(classifier, datamodule=batches, ckpt_path=path if path.exists() else None)
 
     def _deadline(
         self,
