@@ -296,9 +296,9 @@ def test_online_without_a_key_is_refused_before_there_is_a_run_folder(
 
 
 def test_the_same_few_pictures_are_shown_after_each_validation_and_change_nothing(
-    online: WandbServer, tiny_overrides: list[str], tiny_run: mc.Run
+    online: WandbServer, tiny_overrides: list[str]
 ) -> None:
-    run = mc.fit(mc.load_config(*tiny_overrides, "logger=wandb"))
+    untold, run = (mc.fit(mc.load_config(*tiny_overrides, f"logger={name}")) for name in ("none", "wandb"))
 
     (tracked,) = online.runs.values()
     shown = [line["val/examples"] for line in tracked.history if "val/examples" in line]
@@ -312,7 +312,7 @@ def test_the_same_few_pictures_are_shown_after_each_validation_and_change_nothin
     assert tracked.summary["test/accuracy"] == run.metrics["test/accuracy"]
     assert tracked.values()["config"]["seed"] == 0
     assert tracked.values()["data"]["source"] == "digits"
-    ours, theirs = (torch.load(one.checkpoint, weights_only=True)["state_dict"] for one in (run, tiny_run))
+    ours, theirs = (torch.load(one.checkpoint, weights_only=True)["state_dict"] for one in (run, untold))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 

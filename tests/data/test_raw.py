@@ -44,7 +44,7 @@ def test_archive_behind_a_url_is_prepared_and_its_signature_kept_out_of_the_card
 ) -> None:
     content = write_synthetic("seabed", tmp_path / "s.zip", per_class=6).read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    source = ["data.source=download", f"data.url='{shelf}/s.zip?signature=secret'", f"data.sha256={sha256}"]
+    source = ["data.source=download", f"data.url='{shelf}/s.zip?signature=whisper'", f"data.sha256={sha256}"]
     config = mc.load_config(*settings(tmp_path), *source)
     check(config)
     assert make_datamodule(config).manifest.source == "seabed"
@@ -53,7 +53,7 @@ def test_archive_behind_a_url_is_prepared_and_its_signature_kept_out_of_the_card
     quick = ["model=baseline_cnn", "trainer=rehearsal", "logger=none", f"run.folder={tmp_path / 'runs'}"]
     run = mc.fit(mc.load_config(*settings(tmp_path), *source, *quick))
     assert run.card.provenance["data"]["origin"]["url"] == f"{shelf}/s.zip"
-    assert [path for path in run.folder.rglob("*") if path.is_file() and b"secret" in path.read_bytes()] == []
+    assert [path for path in run.folder.rglob("*") if path.is_file() and b"whisper" in path.read_bytes()] == []
 
 
 def test_object_in_a_google_bucket_is_prepared(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
