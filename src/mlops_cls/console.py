@@ -17,6 +17,7 @@ ROOT = "mlops_cls"
 class _AboveProgressBars(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()  # into a pipe or a job's log too, where someone waits for the line
 
 
 @contextmanager
