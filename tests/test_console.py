@@ -2,6 +2,8 @@
 
 import io
 import logging
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,14 @@ def test_a_line_waits_in_a_buffer_while_somebody_waits_for_it(tmp_path: Path, mo
             logging.getLogger("mlops_cls.training").info("epoch 1")
             assert pipe.read_text() == "epoch 1\n"
     assert "INFO epoch 1" in (tmp_path / "train.log").read_text()
+
+
+def test_a_run_ends_because_nobody_reads_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr("sys.stdout", os.fdopen(writer, "w"))
+    with say_to(tmp_path / "train.log"):
+        logging.getLogger("mlops_cls.training").info("epoch 1")
+    assert "INFO epoch 1" in (tmp_path / "train.log").read_text()
+    with pytest.raises(BrokenPipeError):
+        sys.stdout.close()

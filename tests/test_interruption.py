@@ -13,7 +13,7 @@ import pytest
 
 from mlops_cls.atomic import replacing, write_text
 from mlops_cls.errors import Interrupted
-from mlops_cls.interruption import Interruption
+from mlops_cls.interruption import SIGNALS, Interruption
 
 RESUME_ME = 75
 
@@ -26,13 +26,13 @@ def exit_code_of(child: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_outside_training_is_kept_for_later(number: signal.Signals) -> None:
     with pytest.raises(Interrupted, match=number.name), Interruption():
         os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_within_training_ends_it_in_the_middle_of_a_step(number: signal.Signals) -> None:
     steps = []
     with pytest.raises(Interrupted, match=number.name), Interruption() as interruption, interruption.held():
@@ -55,6 +55,17 @@ def test_a_second_signal_is_waited_for_with_patience() -> None:
 def test_a_forked_worker_takes_its_parents_signal_for_its_own() -> None:
     with Interruption():
         assert exit_code_of(lambda: os.kill(os.getpid(), signal.SIGINT)) == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
+def test_a_run_below_nohup_ends_with_the_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert interruption.received is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_handlers_of_others_are_lost_after_a_run() -> None:

@@ -4,7 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,8 +16,10 @@ ROOT = "mlops_cls"
 
 class _AboveProgressBars(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()  # into a pipe or a job's log too, where someone waits for the line
+        # Where nobody reads any more, as behind `| head`, the run goes on, and its file has it all.
+        with suppress(BrokenPipeError):
+            tqdm.write(self.format(record), file=sys.stdout)
+            sys.stdout.flush()  # into a pipe or a job's log too, where someone waits for the line
 
 
 @contextmanager

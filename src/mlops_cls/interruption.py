@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C in a run: finish the step, keep it, and end so that the same command goes on from there."""
+"""SIGTERM, Ctrl-C or a lost terminal: finish the step, keep it, and end so that the same command goes on from there."""
 
 import os
 import signal
@@ -10,14 +10,15 @@ from typing import Any, Self
 
 from mlops_cls.errors import Interrupted
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 
 class Interruption:
-    """Listens to SIGTERM and SIGINT within its context; it is the one place that knows whether to stop.
+    """Listens to SIGTERM, SIGINT and SIGHUP within its context; it is the one place that knows whether to stop.
 
     Within `held` a first signal only sets `received`, for the training loop to end at a good moment; elsewhere it
-    raises `Interrupted` at once. A second signal ends the process. Other threads than the main one cannot listen.
+    raises `Interrupted` at once. A second signal ends the process. Signals that are ignored, as nohup has it, stay so.
+    Other threads than the main one cannot listen.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,8 @@ class Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in SIGNALS}
+            handlers = {number: signal.getsignal(number) for number in SIGNALS}
+            self._before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
             self.listen()
         return self
 

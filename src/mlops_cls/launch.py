@@ -150,7 +150,8 @@ def _signals_passed_on(processes: Sequence["subprocess.Popen[bytes]"]) -> Iterat
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets only the main thread handle signals.
         return
-    names = [name for name in PASSED_ON if hasattr(signal, name)]
+    known = [name for name in PASSED_ON if hasattr(signal, name)]
+    names = [name for name in known if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN]  # as below nohup
     before = {name: signal.signal(getattr(signal, name), pass_on) for name in names}
     try:
         yield
