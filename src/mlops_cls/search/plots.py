@@ -62,18 +62,21 @@ def draw_parallel(path: Path, rows: Sequence[Row], definition: Definition) -> No
     done.sort(key=lambda row: row.value or 0.0, reverse=not metric.maximize)
     scores = [row.value or 0.0 for row in done]
     norm, colours = Normalize(min(scores), max(scores)), mpl.colormaps["viridis" if metric.maximize else "viridis_r"]
-    figure = Figure(figsize=(2.6 + 1.9 * len(names), 4.6), layout="constrained")
+    figure = Figure(figsize=(4.5 + 1.9 * len(names), 4.6), layout="constrained")
     axes = figure.add_subplot()
     heights = []
     for column, name in enumerate(names):
         log = getattr(definition.parameters[name].distribution, "log", False)
         heights.append(_draw_axis(axes, column, [row.values[name] for row in pruned + done], log=log))
+    # The score last, so that a line shows where its settings led to, even if there is only one.
+    heights.append(_draw_axis(axes, len(names), [row.value or 0.0 for row in pruned + done], log=False))
     for number, trial in enumerate(pruned + done):
         colour = OTHER if trial.state == "pruned" else colours(norm(trial.value or 0.0))
         width, alpha = (0.7, 0.35) if trial.state == "pruned" else (1.4, 0.9)
         axes.plot([height[number] for height in heights], color=colour, linewidth=width, alpha=alpha)
-    axes.set_xticks(range(len(names)), [label_of(name) for name in names], rotation=20, ha="right", parse_math=False)
-    axes.set(xlim=(-0.1, len(names) - 0.5), ylim=(-0.05, 1.05), yticks=[])
+    labels = [label_of(name) for name in [*names, metric.name]]
+    axes.set_xticks(range(len(labels)), labels, rotation=20, ha="right", parse_math=False)
+    axes.set(xlim=(-0.1, len(labels) - 0.5), ylim=(-0.05, 1.05), yticks=[])
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     figure.colorbar(mpl.cm.ScalarMappable(norm, colours), ax=axes, label=metric.name, shrink=0.8)
     save(figure, path)
