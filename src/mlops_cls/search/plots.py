@@ -61,7 +61,7 @@ def draw_parallel(path: Path, rows: Sequence[Row], definition: Definition) -> No
     done = [row for row in rows if row.state == "done"]
     done.sort(key=lambda row: row.value or 0.0, reverse=not metric.maximize)
     scores = [row.value or 0.0 for row in done]
-    norm, colours = Normalize(min(scores), max(scores)), mpl.colormaps["viridis" if metric.maximize else "viridis_r"]
+    norm, colours = Normalize(min(scores), max(scores)), mpl.colormaps["viridis_r" if metric.maximize else "viridis"]
     figure = Figure(figsize=(4.5 + 1.9 * len(names), 4.6), layout="constrained")
     axes = figure.add_subplot()
     heights = []
