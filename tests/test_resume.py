@@ -183,6 +183,24 @@ def test_a_run_that_was_cut_while_it_was_concluded_is_trained_again(
     assert_same(run.folder, ended_early.folder)
 
 
+class SignalAtTheEnd(pl.Callback):
+    """Sends this process SIGTERM when all epochs are over."""
+
+    def on_train_end(self, *_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_after_the_last_step_is_lost_or_trains_again(
+    place: Callable[..., mc.Config], tmp_path: Path, whole: Callable[..., mc.Run]
+) -> None:
+    config, again = place(tmp_path), Crash()
+    with pytest.raises(Interrupted, match="trained to the end: the same command scores the run"):
+        mc.fit(config, callbacks=[SignalAtTheEnd()])
+    run = mc.fit(config, callbacks=[again])
+    assert again.began == 0
+    assert_same(run.folder, whole().folder)
+
+
 def test_a_run_folder_that_was_moved_forgets_its_best_epoch(
     place: Callable[..., mc.Config], tmp_path: Path, whole: Callable[..., mc.Run]
 ) -> None:

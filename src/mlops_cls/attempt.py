@@ -17,12 +17,12 @@ from mlops_cls.config import Config
 from mlops_cls.console import quiet_lightning
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.sampling import Position
-from mlops_cls.errors import MlopsError
+from mlops_cls.errors import Interrupted, MlopsError
 from mlops_cls.interruption import Interruption
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.features import frozen_features
 from mlops_cls.parallel import trainer_arguments
-from mlops_cls.processes import how_many, rank, share
+from mlops_cls.processes import anywhere, how_many, rank, share
 from mlops_cls.run import LAST
 from mlops_cls.table import EpochTable
 from mlops_cls.trainer import make_trainer
@@ -56,7 +56,11 @@ class Training:
         while True:
             try:
                 with quiet_lightning(), self.interruption.held():
-                    return self._attempt(tuned)
+                    self._attempt(tuned)
+                    # All processes, or one would conclude and wait for others that have ended.
+                    if anywhere(self.interruption.received is not None):
+                        raise Interrupted("trained to the end: the same command scores the run")
+                    return
             except RuntimeError as error:
                 smaller = tuned.batching.smaller()
                 if smaller is None or not ran_out_of_memory(error):
