@@ -13,7 +13,7 @@ import torch
 from mlops_cls.models.weights import read_checkpoint
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes to be killed are forked")
-KILLS, EPOCHS = 20, 4
+KILLS, EPOCHS = 20, 3
 
 # Gives the command argv[3:] to forked processes, so that what takes seconds to import is imported once: undisturbed in
 # argv[1]/whole, then in argv[1]/killed, where argv[2] of them are killed. Half of the moments are anywhere in time,
@@ -114,7 +114,7 @@ def state(place: Path) -> tuple[dict[str, torch.Tensor], list[dict[str, str]], s
 def test_a_run_killed_at_any_moment_ends_in_other_weights_or_a_table_with_a_gap(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     command = [
-        "experiment=quickstart", "logger=none", "data.size=8", "data.subsample=0.3", "data.batch_size=32",
+        "experiment=quickstart", "logger=none", "data.size=8", "data.subsample=0.2", "data.batch_size=32",
         f"trainer.max_epochs={EPOCHS}", "trainer.save_every=0.1s", "augment.mixup=0.2", "model.drop_rate=0.2",
         "trainer.ema=0.9", "data.workers=0",
     ]  # fmt: skip
