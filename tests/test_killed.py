@@ -119,7 +119,7 @@ def test_a_run_killed_at_any_moment_ends_in_other_weights_or_a_table_with_a_gap(
         "trainer.ema=0.9", "data.workers=0",
     ]  # fmt: skip
     line = [sys.executable, str(tmp_path / "program.py"), str(tmp_path), str(KILLS), *command]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr + (tmp_path / "killed.txt").read_text()
     chains = json.loads(done.stdout)["chains"]
     assert sum(chains) == KILLS
