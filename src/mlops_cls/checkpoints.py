@@ -1,6 +1,5 @@
 """The last checkpoint of a run: all it takes to go on with the very next batch as if nothing had happened."""
 
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,8 +20,6 @@ from mlops_cls.processes import anywhere, how_many
 from mlops_cls.table import EpochTable
 
 KEY, TRAIN_SCORES = "LastCheckpoint", "train_scores"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
@@ -49,11 +50,9 @@ class Link:
 
     def say(self, **message: Any) -> None:
         """Send a line; where nobody listens any more, `_listen` ends this process."""
-        try:
+        with suppress(BrokenPipeError):
             self._answers.write(json.dumps(message) + "\n")
             self._answers.flush()
-        except BrokenPipeError:
-            pass
 
     def next(self) -> dict[str, Any] | None:
         """Return the next line of the driver, or None when there will be none."""

@@ -1,6 +1,5 @@
 """Begin tracking a run, and end it whatever happens."""
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from mlops_cls.errors import ConfigError, Interrupted
 from mlops_cls.tracking.keys import find_key
 from mlops_cls.tracking.tracker import Tracker
 
-log = logging.getLogger(__name__)
 PACKAGES = {LoggerName.tensorboard: "tensorboard", LoggerName.mlflow: "mlflow"}
 
 
