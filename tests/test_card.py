@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlops_cls.card import Architecture, ModelCard, Preprocess
+from mlops_cls.card import Architecture, Calibration, ModelCard, Preprocess
 from mlops_cls.errors import ArtifactError
 
 CARD = ModelCard(
@@ -19,6 +19,9 @@ CARD = ModelCard(
     attributes={"is_leather": {"Stiefel": True, "Täschchen": False, "靴": None}},
     provenance={"config": {"seed": 3, "data": {"name": "folder"}}},
     scores={"test/accuracy": 0.75},
+    intervals={"test/accuracy": (0.7, 0.8)},
+    calibration=Calibration(temperature=1.5, threshold=0.6, target=0.95),
+    export={"files": {"model.onnx": "9f86d081"}},
 )
 
 
@@ -54,13 +57,15 @@ def test_channels_and_classes_are_counted_from_the_card_itself() -> None:
     assert (CARD.preprocess.channels, CARD.num_classes) == (3, 3)
 
 
-@pytest.mark.parametrize("given", [values(format=2), values(format=None), {}, None, 3, ["card"]])
+@pytest.mark.parametrize("given", [values(format=1), values(format=None), {}, None, 3, ["card"]])
 def test_other_format_is_refused_with_the_format_that_is_read(given: Any) -> None:
-    with pytest.raises(ArtifactError, match="reads format 1"):
+    with pytest.raises(ArtifactError, match="reads format 2"):
         ModelCard.from_dict(given)
 
 
-@pytest.mark.parametrize("key", ["classes", "preprocess", "architecture", "attributes", "provenance", "scores"])
+@pytest.mark.parametrize(
+    "key", ["classes", "preprocess", "architecture", "attributes", "provenance", "scores", "calibration"]
+)
 def test_missing_key_is_named(key: str) -> None:
     given = values()
     del given[key]
@@ -82,6 +87,8 @@ def test_unknown_key_is_named() -> None:
         {"architecture": {"drop_rate": 0.5}},
         {"architecture": "resnet18"},
         {"classes": 3},
+        {"calibration": {"temperature": 1.0, "heat": 2}},
+        {"intervals": {"test/accuracy": [0.7]}},
     ],
 )
 def test_damage_below_the_top_level_is_refused_too(damage: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import mlops_cls as mc
 from mlops_cls.data.sampling import EpochSampler
-from mlops_cls.evaluation.outputs import collect
+from mlops_cls.evaluation.collect import collect, training_scores
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the two processes are forked")
 BATCH, EPOCHS, SEED = 15, 2, 3
@@ -142,8 +142,8 @@ def test_two_processes_score_a_picture_twice_or_never_or_wait_for_ever(fit: Fit)
 
 def test_two_processes_report_other_scores_than_one_finds_in_their_checkpoint(fit: Fit) -> None:
     classifier = mc.ImageClassifier.from_checkpoint(fit.home / f"{fit.sampler}.ckpt")
-    outputs = collect(classifier, fit.data.dataset("val"), fit.data.prepared.ids("val"), classifier.device)
+    outputs = collect(classifier, fit.data.dataset("val"), classifier.device)
     for process in fit.processes:
         assert process["world"] == 2
-        reported = {name: process["scores"][f"val/{name}"] for name in outputs.scores()}
-        assert reported == pytest.approx(outputs.scores(), rel=1e-5)
+        reported = {name: process["scores"][f"val/{name}"] for name in training_scores(outputs)}
+        assert reported == pytest.approx(training_scores(outputs), rel=1e-5)

@@ -16,6 +16,7 @@ from mlops_cls.compose import load_config
 from mlops_cls.conclude import conclude
 from mlops_cls.data.loader import StoreDataset
 from mlops_cls.errors import ArtifactError, ConfigError, DataError, MlopsError
+from mlops_cls.evaluation.collect import training_scores
 from mlops_cls.models.weights import read_checkpoint
 from mlops_cls.scoring import score_checkpoint
 
@@ -30,7 +31,8 @@ def table(run: mc.Run) -> list[dict[str, str]]:
 def test_run_folder_holds_everything_a_run_promises(tiny_run: mc.Run) -> None:
     promised = [
         "config.yaml", "card.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "metrics.json",
-        "confusion.png", "curves.png", "train.log", "per_class.csv", "predictions.csv",
+        "confusion.png", "curves.png", "train.log", "per_class.csv", "predictions.csv", "outputs/val.parquet",
+        "outputs/test.parquet",
     ]  # fmt: skip
     assert [name for name in promised if not (tiny_run.folder / name).stat().st_size] == []
     assert not list(tiny_run.folder.rglob("*.partial"))
@@ -102,7 +104,7 @@ def test_training_never_reads_the_test_split(tiny_overrides: list[str], monkeypa
 
 def test_evaluate_repeats_the_test_scores_of_the_run_exactly(tiny_run: mc.Run) -> None:
     _, outputs = score_checkpoint(tiny_run.checkpoint, "test", [])
-    assert {f"test/{name}": value for name, value in outputs.scores().items()} == {
+    assert {f"test/{name}": value for name, value in training_scores(outputs).items()} == {
         name: value for name, value in tiny_run.metrics.items() if name.startswith("test/")
     }
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 from mlops_cls.atomic import write_text
 from mlops_cls.errors import ArtifactError, first_few
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +45,25 @@ class Architecture:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """How logits become probabilities that can be believed, and when the classifier abstains.
+
+    Logits are divided by `temperature` before the softmax: Guo et al. 2017 (arXiv:1706.04599). Below `threshold` of
+    confidence it abstains, so that it has the accuracy `target` on val where it does not; None: it never does.
+    """
+
+    temperature: float = 1.0
+    threshold: float | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModelCard:
     """Everything a consumer of the weights may want to know; nothing of it is kept in a second place.
 
     `attributes` maps a class attribute, such as ``is_cancer``, to its value per class name. `scores` maps logged names,
-    such as ``test/accuracy``, to numbers.
+    such as ``test/accuracy``, to numbers, and `intervals` some of them to a 95 % interval. `export` is what was
+    measured when a bundle was made, its versions and the SHA-256 of its files; empty in a checkpoint.
     """
 
     classes: tuple[str, ...]
@@ -58,6 +72,9 @@ class ModelCard:
     attributes: dict[str, dict[str, Any]] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
+    export: dict[str, Any] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -91,10 +108,12 @@ class ModelCard:
                 classes=tuple(given.pop("classes")),
                 preprocess=Preprocess(**preprocess),
                 architecture=Architecture(**given.pop("architecture")),
+                calibration=Calibration(**given.pop("calibration")),
+                intervals={name: (low, high) for name, (low, high) in given.pop("intervals").items()},
                 **given,
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"not a model card: preprocess or architecture is damaged ({error})") from error
+            raise ArtifactError(f"not a model card: one of its parts is damaged ({error})") from error
 
     def save(self, path: Path) -> None:
         write_text(path, json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n")

@@ -12,8 +12,10 @@ from mlops_cls.atomic import replacing, write_text
 from mlops_cls.card import ModelCard
 from mlops_cls.choices import Monitor, Upload
 from mlops_cls.data.datamodules import ImageDataModule
-from mlops_cls.evaluation.outputs import Outputs, collect, write_per_class, write_predictions
+from mlops_cls.evaluation.collect import collect, training_scores
+from mlops_cls.evaluation.outputs import Outputs
 from mlops_cls.evaluation.plots import draw_confusion, draw_curves
+from mlops_cls.evaluation.tables import write_per_class, write_predictions
 from mlops_cls.models.classifier import CARD_KEY, ImageClassifier
 from mlops_cls.models.weights import read_checkpoint
 from mlops_cls.run import BEST, CARD, LAST, METRICS, PREDICTIONS, Run
@@ -36,9 +38,11 @@ def conclude(
     outputs = {split: evaluate_split(best, data, split, runtime) for split in ("val", "test")}
 
     train = {name: value for name, value in rows[epoch].items() if name.startswith("train/")}
-    scored = {f"{split}/{name}": value for split, out in outputs.items() for name, value in out.scores().items()}
+    scored = {
+        f"{split}/{name}": value for split, out in outputs.items() for name, value in training_scores(out).items()
+    }
     run = Run(folder, replace(best.card, scores=train | scored), {"epoch": epoch, **train, **scored})
-    _write(run, outputs["test"])
+    _write(run, outputs)
     pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
     draw_curves(pictures["curves"], list(rows.values()), monitor=monitor.value, best=epoch)
     accuracy = f"test, {len(outputs['test'].labels)} pictures, accuracy {run.metrics['test/accuracy']:.3f}"
@@ -58,13 +62,15 @@ def evaluate_split(classifier: ImageClassifier, data: ImageDataModule, split: st
         ArtifactError: the classes differ; the message says how.
     """
     classifier.card.check_classes(data.manifest.classes, whose=f"the data set {data.manifest.source}")
-    return collect(classifier, data.dataset(split), data.prepared.ids(split), runtime.torch_device)
+    return collect(classifier, data.dataset(split), runtime.torch_device)
 
 
-def _write(run: Run, test: Outputs) -> None:
+def _write(run: Run, outputs: Mapping[str, Outputs]) -> None:
     run.card.save(run.folder / CARD)
-    write_per_class(run.folder / "per_class.csv", test, run.card.classes)
-    write_predictions(run.folder / PREDICTIONS, test, run.card.classes)
+    for split, of_split in outputs.items():
+        of_split.save(run.outputs(split))
+    write_per_class(run.folder / "per_class.csv", outputs["test"])
+    write_predictions(run.folder / PREDICTIONS, outputs["test"], run.card.calibration.temperature)
     _replace_card(run.checkpoint, run.card)
 
 

@@ -37,28 +37,32 @@ def _default_folder(checkpoint: Path) -> Path:
 
 
 def _write(folder: Path, card: "ModelCard", outputs: "Outputs", split: str) -> None:
-    from mlops_cls.evaluation.outputs import write_per_class, write_predictions
+    from mlops_cls.evaluation.collect import training_scores
     from mlops_cls.evaluation.plots import draw_confusion
+    from mlops_cls.evaluation.tables import write_per_class, write_predictions
 
     folder.mkdir(parents=True, exist_ok=True)
-    scores = {f"{split}/{name}": value for name, value in outputs.scores().items()}
+    scores = {f"{split}/{name}": value for name, value in training_scores(outputs).items()}
     (folder / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    write_predictions(folder / "predictions.csv", outputs, card.classes)
-    write_per_class(folder / "per_class.csv", outputs, card.classes)
+    write_predictions(folder / "predictions.csv", outputs, card.calibration.temperature)
+    write_per_class(folder / "per_class.csv", outputs)
     title = f"{split}, {len(outputs.labels)} pictures, accuracy {scores[f'{split}/accuracy']:.3f}"
     draw_confusion(folder / "confusion.png", outputs.confusion, card.classes, title=title)
 
 
 def _print(card: "ModelCard", outputs: "Outputs", folder: Path) -> None:
+    import torch
+
+    from mlops_cls.evaluation.collect import training_scores
     from mlops_cls.models.metrics import per_class
 
-    each = per_class(outputs.confusion)
+    each = per_class(torch.from_numpy(outputs.confusion))
     width = max(map(len, ("class", *card.classes)))
     print(f"{'class':<{width}}  precision  recall     f1  pictures")
     for i, name in enumerate(card.classes):
         precision, recall, f1, support = (float(each[key][i]) for key in ("precision", "recall", "f1", "support"))
         print(f"{name:<{width}}  {precision:9.4f}  {recall:6.4f}  {f1:5.3f}  {support:8.0f}")
-    for score, value in outputs.scores().items():
+    for score, value in training_scores(outputs).items():
         print(f"{score:<17}  {value:.4f}")
     print(f"written to {folder}")
 

@@ -42,6 +42,10 @@ class Run:
         """The best checkpoint by validation."""
         return self.folder / BEST
 
+    def outputs(self, split: str) -> Path:
+        """Where the logits of val or test are kept; see `evaluation.outputs.Outputs`."""
+        return self.folder / "outputs" / f"{split}.parquet"
+
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
         """Open the folder of a finished run.

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from mlops_cls.build import make_plan, make_source
 from mlops_cls.card import ModelCard
 from mlops_cls.choices import CheckPolicy, Device
@@ -18,7 +16,7 @@ from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.data.manifest import Plan
 from mlops_cls.data.split import SPLITS
 from mlops_cls.errors import ArtifactError, unknown_name
-from mlops_cls.evaluation.outputs import Outputs
+from mlops_cls.evaluation.outputs import Outputs, join
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.runtime import Runtime
 
@@ -47,12 +45,7 @@ def score_checkpoint(
     classifier = ImageClassifier.from_checkpoint(checkpoint)
     data = _data_for(classifier.card, overrides)
     parts = [evaluate_split(classifier, data, name, runtime) for name in (SPLITS if split == "all" else (split,))]
-    joined = Outputs(
-        [sample for part in parts for sample in part.ids],
-        torch.cat([part.labels for part in parts]),
-        torch.cat([part.logits for part in parts]),
-    )
-    return classifier.card, joined
+    return classifier.card, join(parts)
 
 
 def _data_for(card: ModelCard, overrides: Sequence[str]) -> ImageDataModule:

@@ -1,80 +1,105 @@
-"""A classifier's answers on a whole split, from which every score and picture is made."""
+"""A classifier's answers on a whole split, kept beside the run: every score is made from them, without torch."""
 
-import csv
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-import torch
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from torch import Tensor
+from scipy.special import softmax
 
-from mlops_cls.data.loader import StoreDataset, make_loader
-from mlops_cls.models.classifier import ImageClassifier
-from mlops_cls.models.losses import log_loss
-from mlops_cls.models.metrics import confusion_matrix, per_class, summary
+from mlops_cls.atomic import replacing
+from mlops_cls.errors import ArtifactError
 
-BATCH = 64
+COLUMNS = ("id", "label", "group", "logits")
+CLASSES = b"classes"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Outputs:
-    """Logits float32[N,K] and true labels int64[N] of the samples `ids`."""
+    """Logits float32[N,K], not calibrated, and true labels int64[N] of the samples `ids`.
+
+    `groups` tells whose pictures belong together, None where nothing does; `metadata` has a row per picture with the
+    data set's own columns.
+    """
 
     ids: list[str]
-    labels: Tensor
-    logits: Tensor
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    classes: tuple[str, ...]
+    groups: tuple[str, ...] | None = None
+    metadata: pa.Table = field(default_factory=lambda: pa.table({}))
+
+    def probabilities(self, temperature: float = 1.0) -> NDArray[np.float32]:
+        """Return float32[N,K], rows sum to 1: the softmax of the logits divided by the card's temperature."""
+        return probabilities_of(self.logits, temperature)
 
     @property
-    def confusion(self) -> Tensor:
+    def confusion(self) -> NDArray[np.int64]:
         """int64[K,K], rows are true classes."""
-        return confusion_matrix(self.logits.argmax(1), self.labels, self.logits.shape[1])
+        num_classes = self.logits.shape[1]
+        pairs = self.labels * num_classes + self.logits.argmax(1)
+        return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
-    def scores(self) -> dict[str, float]:
-        """Return loss (cross entropy in nats), accuracy, balanced accuracy and macro F1."""
-        loss = float(log_loss(self.logits, self.labels)) / len(self.labels)
-        return {"loss": loss, **summary(self.confusion)}
+    def save(self, path: Path) -> None:
+        """Write a Parquet file: id, label, group, logits and the data set's own columns."""
+        width = self.logits.shape[1]
+        own = pa.table(
+            {
+                "id": pa.array(self.ids, pa.string()),
+                "label": pa.array(self.labels),
+                "group": pa.array(self.groups or [None] * len(self.ids), pa.string()),
+                "logits": pa.FixedSizeListArray.from_arrays(pa.array(self.logits.ravel()), width),
+            }
+        )
+        for name in self.metadata.column_names:
+            own = own.append_column(name, self.metadata[name])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as aside:
+            pq.write_table(own.replace_schema_metadata({CLASSES: json.dumps(self.classes)}), aside)
 
-    def probabilities(self) -> NDArray[np.float32]:
-        """Return float32[N,K], rows sum to 1."""
-        probabilities: NDArray[np.float32] = self.logits.softmax(1).numpy()
-        return probabilities
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: missing or damaged.
+        """
+        try:
+            table = pq.read_table(path)
+            classes = tuple(json.loads(table.schema.metadata[CLASSES]))
+            groups = table["group"].to_pylist()
+            logits = table["logits"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            return cls(
+                ids=table["id"].to_pylist(),
+                labels=table["label"].to_numpy(),
+                logits=logits.reshape(-1, len(classes)),
+                classes=classes,
+                groups=None if None in groups else tuple(groups),
+                metadata=table.drop_columns(list(COLUMNS)),
+            )
+        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{path} holds no saved outputs of a classifier ({error})") from error
 
 
-def collect(classifier: ImageClassifier, dataset: StoreDataset, ids: Sequence[str], device: torch.device) -> Outputs:
-    """Run the classifier over a split in float32, in store order."""
-    classifier.eval().to(device)
-    batches = [
-        logits_of(classifier, images.to(device)) for images, _ in make_loader(dataset, batch_size=BATCH, workers=0)
-    ]
-    return Outputs(list(ids), dataset.labels, torch.cat(batches))
+def probabilities_of(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Return float32[N,K]: the softmax of the logits divided by the temperature, which every consumer shows."""
+    probabilities: NDArray[np.float32] = softmax(logits / np.float32(temperature), axis=1)
+    return probabilities
 
 
-@torch.inference_mode()
-def logits_of(classifier: ImageClassifier, images: Tensor) -> Tensor:
-    """Return float32[B,K] on the CPU for uint8[B,C,H,W]; the one forward pass of evaluation and prediction."""
-    logits: Tensor = classifier(images).float().cpu()
-    return logits
-
-
-def write_predictions(path: Path, outputs: Outputs, classes: Sequence[str]) -> None:
-    """Write a CSV with id, true and predicted class, confidence and all probabilities."""
-    probabilities = outputs.probabilities()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "true", "predicted", "confidence", *classes])
-        for sample, label, row in zip(outputs.ids, outputs.labels.tolist(), probabilities, strict=True):
-            best = int(row.argmax())
-            writer.writerow([sample, classes[label], classes[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row)])
-
-
-def write_per_class(path: Path, outputs: Outputs, classes: Sequence[str]) -> None:
-    """Write a CSV with precision, recall, F1 and number of pictures per class."""
-    scores = per_class(outputs.confusion)
-    support = scores.pop("support").long().tolist()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["class", *scores, "support"])
-        for i, name in enumerate(classes):
-            writer.writerow([name, *(f"{values[i]:.6g}" for values in scores.values()), support[i]])
+def join(parts: Sequence[Outputs]) -> Outputs:
+    """Return the outputs of several splits of one data set as one."""
+    grouped = all(part.groups is not None for part in parts)
+    return Outputs(
+        [sample for part in parts for sample in part.ids],
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+        parts[0].classes,
+        tuple(group for part in parts for group in part.groups or ()) if grouped else None,
+        pa.concat_tables([part.metadata for part in parts]),
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from torch import Tensor
+from numpy.typing import NDArray
 
 MOST_WRITTEN = 25
 LONGEST_NAME = 24
@@ -16,9 +16,8 @@ DPI = 120
 TRAIN, VAL = "#8a8a8a", "#1f5fa8"
 
 
-def draw_confusion(path: Path, confusion: Tensor, classes: Sequence[str], *, title: str) -> None:
+def draw_confusion(path: Path, counts: NDArray[np.int64], classes: Sequence[str], *, title: str) -> None:
     """Draw the matrix; colour is the share of the true class, the numbers are pictures (left out for many classes)."""
-    counts = confusion.numpy()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     names = [label_of(name) for name in classes]
     side = min(max(4.0, 1.8 + 0.42 * len(names)), 24)

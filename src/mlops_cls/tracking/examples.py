@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
 from mlops_cls.data.datamodules import ImageDataModule
-from mlops_cls.evaluation.outputs import logits_of
+from mlops_cls.evaluation.collect import logits_of
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.tracking.tracker import Example, Tracker
 
