@@ -51,8 +51,8 @@ def _looks(grey: Numbers) -> Numbers:
 def _sharpness(grey: Numbers) -> Numbers:
     around = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="edge")
     neighbours = around[:, :-2, 1:-1] + around[:, 2:, 1:-1] + around[:, 1:-1, :-2] + around[:, 1:-1, 2:]
-    laplacian: Numbers = (neighbours - 4 * grey).reshape(len(grey), -1)
-    return laplacian.var(1)
+    sharpness: Numbers = (neighbours - 4 * grey).reshape(len(grey), -1).var(1)
+    return sharpness
 
 
 def _entropy(flat: Numbers) -> Numbers:
