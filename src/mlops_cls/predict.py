@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mlops_cls.backends import kinds
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ConfigError, DataError
 from mlops_cls.predicting.answers import Answer, predict_files
@@ -35,7 +36,9 @@ def main(arguments: list[str]) -> None:
     _check_writable("--out", options.out)
     kind = _kind(options.format, options.out)
     paths = find_pictures(options.pictures)
-    predictor = Predictor.load(options.model, device=options.device, max_pixels=options.max_pixels)
+    predictor = Predictor.load(
+        options.model, device=options.device, backend=options.backend, max_pixels=options.max_pixels
+    )
     tally, started = Tally(predictor.card), time.monotonic()
     shown = positions(len(paths)) if options.show else set()
     answers = tally.counted(_watched(predict_files(predictor, paths, shown=shown), len(paths), options.out))
@@ -110,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="a run folder or a .ckpt file")
+    parser.add_argument("model", help="a bundle, a run folder or a .ckpt file")
     parser.add_argument("pictures", nargs="+", help="pictures, folders of pictures, or patterns such as 'new/*.jpg'")
     parser.add_argument(
         "--top", type=_positive, default=1, metavar="K", help="give the K most probable classes (default 1)"
@@ -121,7 +124,12 @@ def _parser() -> argparse.ArgumentParser:
         "--show", type=Path, nargs="?", const=Path(SHEET), metavar="FILE.png",
         help=f"draw a contact sheet of up to {MOST} pictures (default {SHEET})",
     )  # fmt: skip
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    parser.add_argument("--device", default="auto", help="of a checkpoint: auto, cpu, cuda or mps")
+    parser.add_argument(
+        "--backend",
+        default=kinds.DEFAULT,
+        help=f"of a bundle: {', '.join(kinds.KINDS)} or auto (default {kinds.DEFAULT})",
+    )
     parser.add_argument(
         "--max-pixels", type=_positive, default=MAX_PIXELS, metavar="N", help="refuse larger pictures unread"
     )

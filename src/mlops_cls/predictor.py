@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_cls.backends.kinds import DEFAULT
+from mlops_cls.bundle import Bundle
 from mlops_cls.card import ModelCard
-from mlops_cls.errors import ArtifactError, MlopsError
+from mlops_cls.errors import ArtifactError, ConfigError, MlopsError
 from mlops_cls.pictures import Loaded, PictureSource, Pixels, load_picture
 
 if TYPE_CHECKING:
@@ -92,22 +94,23 @@ class Predictor:
         self._forward = forward
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "auto", max_pixels: int = MAX_PIXELS) -> Self:
-        """Load a run folder or a checkpoint.
+    def load(
+        cls, path: str | Path, *, device: str = "auto", backend: str = DEFAULT, max_pixels: int = MAX_PIXELS
+    ) -> Self:
+        """Load a bundle, a run folder or a checkpoint.
 
         Args:
-            path: a run folder (its best checkpoint is taken) or a .ckpt file.
-            device: auto, cpu, cuda or mps.
+            path: a bundle; a run folder (its best checkpoint is taken) or a .ckpt file.
+            device: of a checkpoint: auto, cpu, cuda or mps. A bundle computes on the CPU.
+            backend: of a bundle: onnxruntime, openvino and more (`backends.kinds.KINDS`), or auto for the fastest here.
             max_pixels: of a picture that is decoded; larger ones are refused by their header.
 
         Raises:
             ArtifactError: missing, damaged, a pickle, or not ours.
-            ConfigError: no such device here.
+            ConfigError: no such device or back end here.
         """
-        from mlops_cls.checkpoint_forward import load_forward
-        from mlops_cls.run import find_checkpoint
-
-        return cls(*load_forward(find_checkpoint(path), device), max_pixels=max_pixels)
+        forward = _of_bundle if Bundle.is_at(path) else _of_checkpoint
+        return cls(*forward(path, device, backend), max_pixels=max_pixels)
 
     def __call__(self, picture: PictureSource) -> Prediction:
         """Classify one picture: path, bytes, open file, PIL image, or array uint8[H,W] or uint8[H,W,C].
@@ -177,3 +180,21 @@ class Predictor:
             attributes={name: values[label] for name, values in self.card.attributes.items() if label in values},
             abstains=threshold is not None and confidence < threshold,
         )
+
+
+def _of_bundle(path: str | Path, device: str, backend: str) -> tuple[ModelCard, Forward]:
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"device={device}: a bundle computes on the CPU; load its run folder to use a GPU")
+    from mlops_cls.backends.choice import open_backend
+
+    bundle = Bundle.open(path)
+    return bundle.card, open_backend(bundle, backend).embed
+
+
+def _of_checkpoint(path: str | Path, device: str, backend: str) -> tuple[ModelCard, Forward]:
+    if backend != DEFAULT:
+        raise ConfigError(f"backend={backend}: a checkpoint is computed by torch; give a bundle to choose")
+    from mlops_cls.checkpoint_forward import load_forward
+    from mlops_cls.run import find_checkpoint
+
+    return load_forward(find_checkpoint(path), device)

@@ -15,7 +15,6 @@ from mlops_cls.atomic import replacing
 from mlops_cls.errors import ArtifactError
 from mlops_cls.monitoring.statistics import LOOKS, SIZES, Numbers
 
-FILE = "reference.npz"
 FORMAT = 1
 HEADER = "header"
 
