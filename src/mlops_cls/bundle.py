@@ -5,6 +5,7 @@ bundle/
     model.int8.onnx        the same in 8-bit numbers, where it was asked for and loses little
     card.json              the model card; its `export` has the SHA-256 of every other file
     outputs.parquet        logits of the test pictures, to compare another model with
+    reference.npz          how pictures and answers were at home, to notice when they change
     MODEL_CARD.md          the card for people
     weights.safetensors    the network's weights, where they were asked for
     samples/               test pictures and the answers to them, where they were asked for
@@ -23,6 +24,7 @@ FORMAT = 1
 FOLDER = "bundle"
 MODEL, INT8, CARD = "model.onnx", "model.int8.onnx", "card.json"
 OUTPUTS, MODEL_CARD, WEIGHTS, SAMPLES = "outputs.parquet", "MODEL_CARD.md", "weights.safetensors", "samples"
+REFERENCE = "reference.npz"
 IMAGES, PROBABILITIES, EMBEDDING = "images", "probabilities", "embedding"
 """What the graph calls its input and its outputs."""
 
@@ -69,6 +71,11 @@ class Bundle:
     def outputs(self) -> Path | None:
         """The saved outputs of the test pictures, if the bundle has them."""
         return self._has(OUTPUTS)
+
+    @property
+    def reference(self) -> Path | None:
+        """The saved `monitoring.reference.Reference`; None where the data were not there at export."""
+        return self._has(REFERENCE)
 
     @property
     def weights(self) -> Path | None:

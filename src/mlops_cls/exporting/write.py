@@ -17,7 +17,7 @@ from safetensors.torch import save
 from mlops_cls.atomic import replacing_folder
 from mlops_cls.backends.base import Backend
 from mlops_cls.backends.with_onnxruntime import OnnxRuntime
-from mlops_cls.bundle import MODEL, MODEL_CARD, OUTPUTS, SAMPLES, WEIGHTS, Bundle, seal
+from mlops_cls.bundle import MODEL, MODEL_CARD, OUTPUTS, REFERENCE, SAMPLES, WEIGHTS, Bundle, seal
 from mlops_cls.card import ModelCard
 from mlops_cls.checkpoint_forward import load_forward
 from mlops_cls.data.datamodules import ImageDataModule
@@ -27,6 +27,7 @@ from mlops_cls.exporting.int8 import add_int8
 from mlops_cls.exporting.parity import LEAST, check_parity
 from mlops_cls.exporting.pictures import from_folder, open_data, pictures_of, spread
 from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.monitoring.making import make_reference
 from mlops_cls.pictures import Pixels
 
 PACKAGES = ("mlops-cls", "torch", "timm", "onnx", "onnxscript", "onnxruntime")
@@ -70,6 +71,8 @@ def export_checkpoint(
     with replacing_folder(out) as folder:
         card = write_model(folder, classifier, checkpoint, images)
         _add_from_run(folder, checkpoint)
+        if data is not None:
+            make_reference(data.prepared, OnnxRuntime(folder / MODEL).embed).save(folder / REFERENCE)
         if wishes.weights:
             write_weights(folder, classifier)
         if wishes.samples:
@@ -91,7 +94,7 @@ def write_model(folder: Path, classifier: ImageClassifier, checkpoint: Path, ima
     versions = {name: version(name) for name in PACKAGES}
     describe(model, classifier.card, versions)
     _, reference = load_forward(checkpoint, "cpu")
-    found = check_parity(reference, OnnxRuntime(model), images)
+    found = check_parity(lambda pictures: reference(pictures)[0], OnnxRuntime(model), images)
     made = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions, "opset": OPSET}
     return replace(classifier.card, export={**made, "parity": found})
 
