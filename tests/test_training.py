@@ -171,7 +171,7 @@ def test_loader_processes_do_not_change_the_weights(tiny_overrides: list[str]) -
 def test_every_way_to_train_ends_in_a_tested_checkpoint(tiny_overrides: list[str], overrides: list[str]) -> None:
     run = mc.fit(load_config(*tiny_overrides, "trainer.max_epochs=1", *overrides))
     _, outputs = score_checkpoint(run.checkpoint, "test", [])
-    assert outputs.scores()["loss"] == run.metrics["test/loss"]
+    assert training_scores(outputs)["loss"] == run.metrics["test/loss"]
 
 
 def test_average_of_the_weights_is_what_is_kept_and_scored(tiny_overrides: list[str]) -> None:
