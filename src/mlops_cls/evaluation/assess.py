@@ -1,11 +1,14 @@
 """From a classifier's outputs on a split to everything that is told of them: the content of evaluation.json."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlops_cls.atomic import write_text
 from mlops_cls.card import Calibration
 from mlops_cls.evaluation.answers import Answers, Whole
 from mlops_cls.evaluation.baselines import majority
@@ -75,13 +78,16 @@ class Evaluation:
             **{name: value for name, value in asked.items() if value is not None},
         }
 
+    def save(self, path: Path) -> None:
+        """Write `to_dict` as JSON."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
 
 def assess(
     outputs: Outputs,
     *,
     calibration: Calibration,
     split: str = "test",
-    train_counts: Mapping[str, int] | None = None,
     repeats: int = REPEATS,
     seed: int = 0,
 ) -> Evaluation:
@@ -91,7 +97,6 @@ def assess(
         outputs: not calibrated; at least one picture. Groups are resampled whole.
         calibration: as `calibrate` has found it on validation.
         split: the name of the split.
-        train_counts: training pictures per class, for the majority baseline; None: the outputs' own.
         repeats: number of resamples.
         seed: of the resamples.
     """
@@ -115,7 +120,7 @@ def assess(
             "bins_uncalibrated": reliability(uncalibrated),
         },
         selective=selective_accuracy(answers, calibration),
-        baselines={"majority": majority(outputs, train_counts)},
+        baselines={"majority": majority(outputs)},
         slices=slice_scores(outputs.metadata, answers, resampling),
     )
 
