@@ -13,7 +13,7 @@ import mlops_cls as mc
 from wandb_server import WandbServer
 
 os.environ["WANDB_MODE"] = "offline"
-# pytest-xdist keeps all cores busy: in each process that it or a test starts, more threads than one wait for each other.
+# pytest-xdist keeps all cores busy: of more threads than one in any process, each would wait for the others.
 os.environ["OMP_NUM_THREADS"] = "1"
 # Without bytecode every one of some hundred processes compiles torch and its kin again, which takes ten seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
