@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import mlops_cls as mc
+from mlops_cls.bundle import Bundle
 from wandb_server import WandbServer
 
 os.environ["WANDB_MODE"] = "offline"
@@ -78,6 +79,15 @@ def tiny_overrides(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def tiny_run(tiny_overrides: list[str]) -> mc.Run:
     """Return a finished run; tests only look at it."""
     return mc.fit(mc.load_config(*tiny_overrides))
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_run: mc.Run, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Return that run's bundle, with weights and samples; tests only look at it."""
+    from mlops_cls.exporting.write import Wishes, export_checkpoint  # imports onnx, which most tests need not
+
+    out = tmp_path_factory.mktemp("exported") / "bundle"
+    return export_checkpoint(tiny_run.checkpoint, out, Wishes(weights=True, samples=3))
 
 
 @pytest.fixture

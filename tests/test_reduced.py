@@ -54,7 +54,7 @@ def test_reduced_decoding_changes_the_picture(kind: str, options: dict[str, obje
     data = jpeg(scene(800, 608).convert(MODES[kind]), **options)
     for resize, crop in (("crop", 1.0), ("crop", 0.875), ("stretch", 1.0), ("pad", 1.0)):
         geometry = GEOMETRY | {"resize": resize, "crop": crop}
-        picture, fitted = load_picture(data, 44, **geometry)
+        picture, fitted, _ = load_picture(data, 44, **geometry)
         assert picture.size == (200, 152)
         assert picture.mode == ("L" if kind == "grey" else "RGB")
         difference = np.abs(fitted.astype(int) - fit_picture(read_picture(data), 44, **geometry))
@@ -67,7 +67,7 @@ def test_a_turned_photograph_is_reduced_on_its_side(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = jpeg(scene(800, 608), exif=exif)
-    picture, fitted = load_picture(data, 48, **GEOMETRY)
+    picture, fitted, _ = load_picture(data, 48, **GEOMETRY)
     assert picture.size == ((200, 152) if orientation < 5 else (152, 200))
     difference = np.abs(fitted.astype(int) - fit_picture(read_picture(data), 48, **GEOMETRY))
     assert difference.mean() < 0.8
@@ -78,7 +78,7 @@ def test_other_files_and_pixels_at_hand_are_reduced() -> None:
     png = io.BytesIO()
     whole.save(png, "PNG")
     for source in (png.getvalue(), whole, np.asarray(whole)):
-        picture, fitted = load_picture(source, 16, **GEOMETRY)
+        picture, fitted, _ = load_picture(source, 16, **GEOMETRY)
         assert picture.size == whole.size
         np.testing.assert_array_equal(fitted, fit_picture(whole, 16, **GEOMETRY))
 

@@ -1,6 +1,7 @@
 """Files that are whole or not there, whenever the process is killed."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,3 +28,23 @@ def write_text(path: Path, text: str) -> None:
     """Write a whole text file in UTF-8, or leave what was there."""
     with replacing(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which then takes the place of `path`; on an error `path` stays.
+
+    There must be one writer at a time. What a killed one left is thrown away by the next.
+    """
+    aside, before = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.before")
+    for left in (aside, before):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        if path.exists():
+            path.rename(before)
+        aside.rename(path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(before, ignore_errors=True)

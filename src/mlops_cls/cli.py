@@ -13,6 +13,7 @@ VERBS = {
     "train": "train, select, test and keep a classifier",
     "sweep": "search for better settings: grid, random or Bayesian, on one machine or many",
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
+    "export": "make a trained classifier a folder that needs no torch, checked against its checkpoint",
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
     "sync": "send to W&B what runs kept offline",

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,18 +12,21 @@ from mlops_cls.atomic import replacing, write_text
 from mlops_cls.card import ModelCard
 from mlops_cls.choices import Monitor, Upload
 from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.evaluation.assess import Evaluation, assess
+from mlops_cls.evaluation.calibration import calibrate
 from mlops_cls.evaluation.collect import collect, training_scores
 from mlops_cls.evaluation.outputs import Outputs
 from mlops_cls.evaluation.plots import draw_confusion, draw_curves
 from mlops_cls.evaluation.tables import write_per_class, write_predictions
 from mlops_cls.models.classifier import CARD_KEY, ImageClassifier
 from mlops_cls.models.weights import read_checkpoint
-from mlops_cls.run import BEST, CARD, LAST, METRICS, PREDICTIONS, Run
+from mlops_cls.run import BEST, CARD, EVALUATION, LAST, METRICS, PREDICTIONS, Run
 from mlops_cls.runtime import Runtime
 from mlops_cls.tracking import Tracker
 
 log = logging.getLogger(__name__)
 Rows = Mapping[int, Mapping[str, float]]
+SHOWN = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 def conclude(
@@ -36,13 +39,17 @@ def conclude(
     best = ImageClassifier.from_checkpoint(folder / BEST)
     epoch = int(read_checkpoint(folder / BEST)["epoch"])
     outputs = {split: evaluate_split(best, data, split, runtime) for split in ("val", "test")}
+    calibration = calibrate(outputs["val"])
+    evaluation = assess(outputs["test"], calibration=calibration, train_counts=data.manifest.counts["train"])
 
-    train = {name: value for name, value in rows[epoch].items() if name.startswith("train/")}
-    scored = {
+    scores = {name: value for name, value in rows[epoch].items() if name.startswith("train/")}
+    scores |= {
         f"{split}/{name}": value for split, out in outputs.items() for name, value in training_scores(out).items()
     }
-    run = Run(folder, replace(best.card, scores=train | scored), {"epoch": epoch, **train, **scored})
-    _write(run, outputs)
+    scores |= evaluation.scores()
+    card = replace(best.card, scores=scores, intervals=evaluation.intervals(), calibration=calibration)
+    run = Run(folder, card, {"epoch": epoch, **scores})
+    _write(run, outputs, evaluation)
     pictures = {"curves": folder / "curves.png", "confusion": folder / "confusion.png"}
     draw_curves(pictures["curves"], list(rows.values()), monitor=monitor.value, best=epoch)
     accuracy = f"test, {len(outputs['test'].labels)} pictures, accuracy {run.metrics['test/accuracy']:.3f}"
@@ -65,8 +72,9 @@ def evaluate_split(classifier: ImageClassifier, data: ImageDataModule, split: st
     return collect(classifier, data.dataset(split), runtime.torch_device)
 
 
-def _write(run: Run, outputs: Mapping[str, Outputs]) -> None:
+def _write(run: Run, outputs: Mapping[str, Outputs], evaluation: Evaluation) -> None:
     run.card.save(run.folder / CARD)
+    evaluation.save(run.folder / EVALUATION)
     for split, of_split in outputs.items():
         of_split.save(run.outputs(split))
     write_per_class(run.folder / "per_class.csv", outputs["test"])
@@ -83,10 +91,13 @@ def _replace_card(checkpoint: Path, card: ModelCard) -> None:
 
 
 def _say(run: Run, pictures: int, chosen: str) -> None:
-    scores = "  ".join(
-        f"{name.replace('_', ' ')} {run.metrics[f'test/{name}']:.4f}"
-        for name in ("accuracy", "balanced_accuracy", "macro_f1", "loss")
-    )
-    log.info("test  %s  (%d pictures, used once)", scores, pictures)
+    log.info("test  %s  (%d pictures, used once; 95 %% intervals)", "  ".join(_told(run, SHOWN)), pictures)
     log.info("best  %s  (%s)", run.checkpoint, chosen)
     log.info("next  python -m mlops_cls.predict %s PICTURES --top 3", run.folder)
+
+
+def _told(run: Run, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
+        interval = run.card.intervals.get(f"test/{name}")
+        ends = "" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})"
+        yield f"{name.replace('_', ' ')} {run.metrics[f'test/{name}']:.4f}{ends}"

@@ -5,12 +5,13 @@ numpy are used.
 """
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ SMALLEST_SIDE = 2
 # A factor of 2 would save a quarter of the time at 2400x1800 and nothing at 4000x3000, where both lead to 1/4.
 REDUCED = 3.0
 _MODES = {1: "L", 3: "RGB"}
+_SOURCES = "give a path, bytes, an open file, a PIL image, or an array uint8[H,W] or uint8[H,W,C]"
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -42,16 +44,37 @@ class PictureError(DataError):
     """A file that is no picture, or one that cannot be used; the message is the reason alone."""
 
 
+class Loaded(NamedTuple):
+    """A picture upright, perhaps at a reduced scale; as it was fitted, uint8[size,size,C]; and its sides.
+
+    `sides` are width and height of the whole picture as it lies in its file, before it was set upright.
+    """
+
+    picture: Image.Image
+    pixels: Pixels
+    sides: tuple[int, int]
+
+
 def load_picture(
-    source: PictureSource, size: int, *, resize: str, crop: float, interpolation: str, channels: int
-) -> tuple[Image.Image, Pixels]:
+    source: PictureSource,
+    size: int,
+    *,
+    resize: str,
+    crop: float,
+    interpolation: str,
+    channels: int,
+    max_pixels: int | None = None,
+) -> Loaded:
     """Return a picture as `read_picture` gives it for these sides, and as `fit_picture` fits it.
 
     Raises:
         PictureError: as both of them do.
     """
-    picture = read_picture(source, shown=size / crop)
-    return picture, fit_picture(picture, size, resize=resize, crop=crop, interpolation=interpolation, channels=channels)
+    with reasons(), open_picture(source, max_pixels) as opened:
+        sides = opened.size
+        picture = _upright(opened, shown=size / crop)
+    fitted = fit_picture(picture, size, resize=resize, crop=crop, interpolation=interpolation, channels=channels)
+    return Loaded(picture, fitted, sides)
 
 
 def read_picture(source: PictureSource, *, shown: float | None = None) -> Image.Image:
@@ -68,12 +91,16 @@ def read_picture(source: PictureSource, *, shown: float | None = None) -> Image.
         PictureError: not a picture, truncated, of an unsupported mode, or smaller than 2x2 pixels.
     """
     with reasons(), open_picture(source) as picture:
-        if shown is not None:
-            _reduce(picture, shown)
-        ImageOps.exif_transpose(picture, in_place=True)
-        if min(picture.size) < SMALLEST_SIDE:
-            raise PictureError(f"only {picture.width}x{picture.height} pixels")
-        return _grey_or_rgb(picture)
+        return _upright(picture, shown)
+
+
+def _upright(picture: Image.Image, shown: float | None) -> Image.Image:
+    if shown is not None:
+        _reduce(picture, shown)
+    ImageOps.exif_transpose(picture, in_place=True)
+    if min(picture.size) < SMALLEST_SIDE:
+        raise PictureError(f"only {picture.width}x{picture.height} pixels")
+    return _grey_or_rgb(picture)
 
 
 def _reduce(picture: Image.Image, shown: float) -> None:
@@ -86,17 +113,42 @@ def _reduce(picture: Image.Image, shown: float) -> None:
             return
 
 
-def open_picture(source: PictureSource) -> Image.Image:
-    """Open a picture without decoding its pixels; its `size` and `mode` are known then."""
+def open_picture(source: PictureSource, max_pixels: int | None = None) -> Image.Image:
+    """Open a picture without decoding its pixels; its `size` and `mode` are known then.
+
+    Args:
+        source: as for `read_picture`.
+        max_pixels: of a picture that may be decoded; never more than Pillow's own limit, `Image.MAX_IMAGE_PIXELS`.
+
+    Raises:
+        PictureError: too large, an array of another kind, a URL, or nothing that can hold a picture.
+    """
+    picture = _opened(source)
+    most = min((limit for limit in (max_pixels, Image.MAX_IMAGE_PIXELS) if limit), default=None)
+    if most is not None and picture.width * picture.height > most:
+        if picture is not source:
+            picture.close()
+        raise _too_large(most)
+    return picture.copy() if picture is source else picture
+
+
+def _opened(source: PictureSource) -> Image.Image:
     if isinstance(source, Image.Image):
-        return source.copy()
+        return source
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    picture = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-    if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
-        picture.close()
-        raise _too_large()
-    return picture
+    if isinstance(source, bytes):
+        return Image.open(io.BytesIO(source))
+    if isinstance(source, str) and is_url(source):
+        raise PictureError("a URL, and nothing is fetched from one: save the picture and give its path or its bytes")
+    if not isinstance(source, str | Path) and not hasattr(source, "read"):
+        raise PictureError(f"{type(source).__name__} is no picture: {_SOURCES}")
+    return Image.open(source)
+
+
+def is_url(text: str) -> bool:
+    """Tell whether the text is an address and no path; a Path made of https://… says https:/…"""
+    return re.match(r"[a-z][a-z0-9+.-]+:/|data:", text, re.IGNORECASE) is not None
 
 
 class _Quiet:
@@ -136,7 +188,7 @@ def reasons() -> Iterator[None]:
     except FileNotFoundError:
         raise PictureError("no such file") from None
     except Image.DecompressionBombError:
-        raise _too_large() from None
+        raise _too_large(Image.MAX_IMAGE_PIXELS) from None
     except PictureError:
         raise
     except (OSError, SyntaxError, ValueError, RuntimeError, LookupError, TypeError, EOFError, OverflowError) as error:
@@ -200,8 +252,8 @@ def _over_white(picture: Image.Image) -> Image.Image:
     return flat.convert("L" if grey else "RGB")
 
 
-def _too_large() -> PictureError:
-    return PictureError(f"more than {Image.MAX_IMAGE_PIXELS} pixels")
+def _too_large(most: int | None) -> PictureError:
+    return PictureError(f"more than {most} pixels")
 
 
 def _from_array(pixels: Pixels) -> Image.Image:

@@ -1,133 +1,109 @@
 """Classify pictures: ``python -m mlops_cls.predict runs/latest pictures/ --top 3``."""
 
 import argparse
-import csv
-import json
+import os
+import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from io import StringIO
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
+from mlops_cls.backends import kinds
 from mlops_cls.cli import run_verb
-from mlops_cls.errors import DataError, first_few
-from mlops_cls.pictures import SUFFIXES, PictureError, Pixels
-from mlops_cls.predictor import BATCH, Prediction, Predictor
+from mlops_cls.errors import ConfigError, DataError
+from mlops_cls.predicting.answers import Answer, predict_files
+from mlops_cls.predicting.contact import MOST, draw_contact, positions
+from mlops_cls.predicting.finding import find_pictures
+from mlops_cls.predicting.tally import Tally
+from mlops_cls.predicting.writing import KINDS, Columns, write
+from mlops_cls.predictor import MAX_PIXELS, Predictor
 
 EXAMPLE = """examples:
   python -m mlops_cls.predict runs/latest pictures/ --top 3
-  python -m mlops_cls.predict runs/latest boot.jpg bag.png --out answers.json"""
+  python -m mlops_cls.predict runs/latest boot.jpg bag.png --out answers.json
+  python -m mlops_cls.predict runs/latest/bundle 'new/**/*.jpg' --out answers.parquet --show sheet.png"""
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One picture's prediction, or why there is none."""
-
-    path: Path
-    prediction: Prediction | None
-    error: str = ""
+SHEET = "contact_sheet.png"
 
 
 def main(arguments: list[str]) -> None:
     """Predict, write everything that could be predicted, then fail if some pictures could not be read."""
     options = _parser().parse_intermixed_args(arguments)
-    _check_writable(options.out)
+    _check_writable("--show", options.show)
+    _check_writable("--out", options.out)
+    kind = _kind(options.format, options.out)
     paths = find_pictures(options.pictures)
-    predictor = Predictor.load(options.model, device=options.device)
-    answers = list(tqdm(predict_files(predictor, paths), total=len(paths), unit=" pictures", disable=None))
-    as_json = options.format == "json" or (options.format is None and options.out and options.out.suffix == ".json")
-    text = _to_json(answers, options.top) if as_json else _to_csv(answers, options.top)
-    if options.out is None:
-        sys.stdout.write(text)
-    else:
-        options.out.write_text(text, encoding="utf-8")
-    bad = [f"{answer.path}: {answer.error}" for answer in answers if answer.error]
-    if bad and not options.skip_bad:
-        raise DataError(
-            f"{len(bad)} of {len(answers)} pictures could not be read ({first_few(bad, 5)}); the others were "
-            "predicted. --skip-bad accepts that"
-        )
+    predictor = Predictor.load(
+        options.model, device=options.device, backend=options.backend, max_pixels=options.max_pixels
+    )
+    tally, started = Tally(predictor.card), time.monotonic()
+    shown = positions(len(paths)) if options.show else set()
+    answers = tally.counted(_watched(predict_files(predictor, paths, shown=shown), len(paths), options.out))
+    with _explained(options.out):
+        write(options.out, kind, Columns(predictor.card, options.top), answers)
+    if options.show:
+        with _explained(options.show):
+            draw_contact(options.show, tally.kept, total=len(paths))
+    _say(tally, time.monotonic() - started, [options.out, options.show])
+    if tally.unreadable and not options.skip_bad:
+        raise DataError(f"{tally.failure()}; the others were predicted. --skip-bad accepts that")
 
 
-def find_pictures(given: Iterable[Path]) -> list[Path]:
-    """Return the files named, and those in the folders named that have a picture's ending.
-
-    Raises:
-        DataError: a path does not exist, or nothing was found.
-    """
-    paths: list[Path] = []
-    for path in given:
-        if path.is_dir():
-            found = (
-                file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-            )
-            paths += sorted(found)
-        elif path.exists():
-            paths.append(path)
-        else:
-            raise DataError(f"{path} does not exist: give pictures or folders of pictures")
-    if not paths:
-        endings = " ".join(SUFFIXES)
-        raise DataError(f"no pictures in {first_few(list(given))}: files with these endings are looked for: {endings}")
-    return paths
+def _watched(answers: Iterator[Answer], total: int, out: Path | None) -> Iterator[Answer]:
+    # On a terminal the answers themselves show how far it is, and a bar would come between them.
+    disable = True if out is None and sys.stdout.isatty() else None
+    return iter(tqdm(answers, total=total, unit=" pictures", disable=disable))
 
 
-def predict_files(predictor: Predictor, paths: Sequence[Path]) -> Iterator[Answer]:
-    """Yield an answer per path, in order; files are decoded in threads, a batch ahead of nothing."""
-
-    def fit(path: Path) -> Pixels | PictureError:
-        try:
-            return predictor.fit(path)
-        except PictureError as reason:
-            return reason
-
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(paths), BATCH):
-            chunk = paths[start : start + BATCH]
-            fitted = list(pool.map(fit, chunk))
-            predictions = iter(predictor.classify([item for item in fitted if not isinstance(item, PictureError)]))
-            for path, item in zip(chunk, fitted, strict=True):
-                yield (
-                    Answer(path, None, str(item)) if isinstance(item, PictureError) else Answer(path, next(predictions))
-                )
+@contextmanager
+def _explained(out: Path | None) -> Iterator[None]:
+    """Turn what goes wrong in writing into what to do about it; end quietly where nobody reads any more."""
+    try:
+        yield
+    except BrokenPipeError:
+        # As behind `| head`. Python would complain at its exit too, when it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        raise DataError(f"{out or 'standard output'} cannot be written ({error.strerror or error})") from error
 
 
-def _to_csv(answers: Sequence[Answer], top: int) -> str:
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    further = [name for k in range(2, top + 1) for name in (f"label_{k}", f"confidence_{k}")]
-    writer.writerow(["path", "label", "confidence", *further, "error"])
-    for answer in answers:
-        best = answer.prediction.top(top) if answer.prediction else []
-        cells = [cell for label, probability in best for cell in (label, f"{probability:.6f}")]
-        writer.writerow([answer.path, *cells, *[""] * (2 + len(further) - len(cells)), answer.error])
-    return text.getvalue()
+def _say(tally: Tally, seconds: float, written: Sequence[Path | None]) -> None:
+    """Tell a person what it came to; not on standard output, which may be read by a program."""
+    if tally.total > 1:
+        print(*tally.lines(seconds), sep="\n", file=sys.stderr)
+    for path in filter(None, written):
+        print(f"written to {path}", file=sys.stderr)
 
 
-def _to_json(answers: Sequence[Answer], top: int) -> str:
-    def entry(answer: Answer) -> dict[str, Any]:
-        if answer.prediction is None:
-            return {"path": str(answer.path), "error": answer.error}
-        best = [{"label": label, "probability": round(p, 6)} for label, p in answer.prediction.top(top)]
-        found = answer.prediction
-        return {"path": str(answer.path), "label": found.label, "confidence": round(found.confidence, 6), "top": best}
-
-    return json.dumps([entry(answer) for answer in answers], indent=2, ensure_ascii=False) + "\n"
-
-
-def _check_writable(out: Path | None) -> None:
-    if out is not None and not out.absolute().parent.is_dir():
-        raise DataError(f"--out {out}: the folder {out.parent} does not exist")
+def _kind(given: str | None, out: Path | None) -> str:
+    ending = "" if out is None else out.suffix.removeprefix(".").lower()
+    kind = given or ending or "csv"
+    if kind not in KINDS:
+        raise ConfigError(f"--out {out}: its ending says no format; allowed are .csv .json .parquet, or give --format")
+    if kind == "parquet" and out is None:
+        raise ConfigError("--format parquet is no text for the screen: give --out FILE.parquet")
+    return kind
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
+
+
+def _check_writable(option: str, file: Path | None) -> None:
+    if file is None:
+        return
+    if file.is_dir():
+        raise DataError(f"{option} {file} is a folder: give the name of a file")
+    if not file.absolute().parent.is_dir():
+        raise DataError(f"{option} {file}: the folder {file.parent} does not exist")
+    if option == "--show" and file.suffix.lower() != ".png":
+        raise DataError(f"--show {file} does not end in .png: name a file, or put --show last to name none")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,14 +113,26 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, help="a run folder or a .ckpt file")
-    parser.add_argument("pictures", type=Path, nargs="+", help="pictures, or folders of pictures")
+    parser.add_argument("model", help="a bundle, a run folder or a .ckpt file")
+    parser.add_argument("pictures", nargs="+", help="pictures, folders of pictures, or patterns such as 'new/*.jpg'")
     parser.add_argument(
         "--top", type=_positive, default=1, metavar="K", help="give the K most probable classes (default 1)"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write to FILE (.csv or .json), not to the screen")
-    parser.add_argument("--format", choices=("csv", "json"), help="default: by the ending of --out, else csv")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write to FILE (.csv, .json or .parquet)")
+    parser.add_argument("--format", choices=KINDS, help="default: by the ending of --out, else csv")
+    parser.add_argument(
+        "--show", type=Path, nargs="?", const=Path(SHEET), metavar="FILE.png",
+        help=f"draw a contact sheet of up to {MOST} pictures (default {SHEET})",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="of a checkpoint: auto, cpu, cuda or mps")
+    parser.add_argument(
+        "--backend",
+        default=kinds.DEFAULT,
+        help=f"of a bundle: {', '.join(kinds.KINDS)} or auto (default {kinds.DEFAULT})",
+    )
+    parser.add_argument(
+        "--max-pixels", type=_positive, default=MAX_PIXELS, metavar="N", help="refuse larger pictures unread"
+    )
     parser.add_argument("--skip-bad", action="store_true", help="exit 0 even if some pictures could not be read")
     return parser
 

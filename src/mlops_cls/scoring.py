@@ -43,12 +43,12 @@ def score_checkpoint(
         raise unknown_name("device", device, list(Device))
     runtime = Runtime.resolve(RuntimeConfig(device=Device(device)))
     classifier = ImageClassifier.from_checkpoint(checkpoint)
-    data = _data_for(classifier.card, overrides)
+    data = data_for(classifier.card, overrides)
     parts = [evaluate_split(classifier, data, name, runtime) for name in (SPLITS if split == "all" else (split,))]
     return classifier.card, join(parts)
 
 
-def _data_for(card: ModelCard, overrides: Sequence[str]) -> ImageDataModule:
+def data_for(card: ModelCard, overrides: Sequence[str]) -> ImageDataModule:
     """Return the data in the geometry of the card; as the run prepared it, if nothing of the plan is changed."""
     if "config" not in card.provenance:
         raise ArtifactError("the model card holds no config: this checkpoint was not written by a run of mlops_cls")

@@ -77,7 +77,7 @@ class Builder:
 
     def _decode(self, sample: Sample) -> tuple[Pixels, Looks] | PictureError:
         try:
-            picture, pixels = load_picture(self.source.picture(sample), **asdict(self.geometry))
+            picture, pixels, _ = load_picture(self.source.picture(sample), **asdict(self.geometry))
         except PictureError as reason:
             return reason
         return pixels, look_at(picture, pixels)

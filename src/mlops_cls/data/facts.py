@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from PIL import Image
 
+from mlops_cls.data.manifest import readable
 from mlops_cls.data.scan import Header
+from mlops_cls.data.store import Prepared
 from mlops_cls.pictures import Pixels
 
 FILE = "facts.parquet"
@@ -49,3 +53,17 @@ def write_facts(folder: Path, headers: Sequence[Header], looks: Sequence[Looks])
     table = pa.table(columns)
     pq.write_table(table, folder / FILE)
     return table
+
+
+def sizes_of(prepared: Prepared, split: str) -> NDArray[np.int64]:
+    """Return width and height of a split's raw pictures, int64[N,2] in row order.
+
+    Raises:
+        DataError: the facts cannot be read.
+    """
+    with readable(prepared.folder):
+        sides = pq.read_table(prepared.folder / FILE, columns=["width", "height"])
+        for name in ("split", "row"):
+            sides = sides.append_column(name, prepared.table[name])
+    own = sides.filter(pc.field("split") == split).sort_by("row")
+    return np.stack([own["width"].to_numpy(), own["height"].to_numpy()], axis=1)

@@ -95,7 +95,7 @@ def feature_width(classifier: ImageClassifier, images: Tensor) -> int | None:
     """Return the number of features F if training on them is training on pictures uint8[B,C,H,W], else None."""
     # On the CPU, where the state of the one random generator tells whether anything else was drawn.
     classifier.cpu().eval()
-    with _inputs_of(classifier_of(classifier.network)) as given:
+    with inputs_of(classifier_of(classifier.network)) as given:
         logits = classifier(images)
     complete = len(given) == 1 and given[0].ndim == 2 and _same(classifier(given[0]), logits)
     classifier.train()
@@ -111,7 +111,7 @@ def compute_features(classifier: ImageClassifier, dataset: StoreDataset) -> Feat
     parts: list[Tensor] = []
     # Eagerly, since compiled code passes hooks by.
     exact = torch.autocast(classifier.device.type, enabled=False)
-    with exact, classifier.uncompiled(), _inputs_of(classifier_of(classifier.network)) as given:
+    with exact, classifier.uncompiled(), inputs_of(classifier_of(classifier.network)) as given:
         for images, _ in make_loader(dataset, batch_size=BATCH, workers=0):
             classifier(images.to(classifier.device))
             parts.append(given.pop().cpu())
@@ -122,7 +122,7 @@ def compute_features(classifier: ImageClassifier, dataset: StoreDataset) -> Feat
 def _trains_alike(classifier: ImageClassifier, images: Tensor, features: Tensor) -> bool:
     """Tell whether training gives the classifier layer these features, varied by its own dropout and nothing else."""
     set_frozen(classifier.network, True)
-    with torch.random.fork_rng(devices=[]), _inputs_of(classifier_of(classifier.network)) as given:
+    with torch.random.fork_rng(devices=[]), inputs_of(classifier_of(classifier.network)) as given:
         start = torch.get_rng_state()
         classifier(images)
         end = torch.get_rng_state()
@@ -134,7 +134,7 @@ def _trains_alike(classifier: ImageClassifier, images: Tensor, features: Tensor)
 
 
 @contextmanager
-def _inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
+def inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
     """Give a list that grows by what the layer is given each time it is called."""
     given: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))

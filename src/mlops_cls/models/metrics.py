@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, distributed
 from torchmetrics import Metric
 
+from mlops_cls.models.rates import Floats, class_rates, mean_rates
+
 PER_CLASS = ("precision", "recall", "f1", "support")
 
 
@@ -19,14 +21,9 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, num_classes: int) -> Ten
 
 def per_class(confusion: Tensor) -> dict[str, Tensor]:
     """Return float64[K] precision, recall, F1 and support per class; 0 where nothing can be divided by."""
-    counts = confusion.double()
-    hits, support, called = counts.diagonal(), counts.sum(1), counts.sum(0)
-    return {
-        "precision": _ratio(hits, called),
-        "recall": _ratio(hits, support),
-        "f1": _ratio(2 * hits, support + called),
-        "support": support,
-    }
+    hits, support, called = _counts(confusion)
+    rates = {**class_rates(hits, support, called), "support": support}
+    return {name: torch.from_numpy(values) for name, values in rates.items()}
 
 
 def summary(confusion: Tensor) -> dict[str, float]:
@@ -34,14 +31,8 @@ def summary(confusion: Tensor) -> dict[str, float]:
 
     These are scikit-learn's `accuracy_score`, `balanced_accuracy_score` and `f1_score(average="macro")`.
     """
-    each, counts = per_class(confusion), confusion.double()
-    present = each["support"] > 0
-    seen = present | (counts.sum(0) > 0)
-    return {
-        "accuracy": float(_ratio(counts.diagonal().sum(), counts.sum())),
-        "balanced_accuracy": _mean(each["recall"][present]),
-        "macro_f1": _mean(each["f1"][seen]),
-    }
+    rates = mean_rates(*_counts(confusion))
+    return {name: float(rates[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")}
 
 
 class Scores(Metric):
@@ -89,9 +80,7 @@ def _over_processes(value: Tensor) -> Tensor:
     return total
 
 
-def _ratio(part: Tensor, whole: Tensor) -> Tensor:
-    return torch.where(whole > 0, part / whole.clamp(min=1), torch.zeros_like(part))
-
-
-def _mean(values: Tensor) -> float:
-    return float(values.mean()) if len(values) else 0.0
+def _counts(confusion: Tensor) -> tuple[Floats, Floats, Floats]:
+    """Return float64[K] hits, pictures and calls per class."""
+    counts = confusion.double().numpy()
+    return counts.diagonal().copy(), counts.sum(1), counts.sum(0)

@@ -1,0 +1,57 @@
+"""Answers of OpenVINO on the CPU, from the same model files; an extra, since it is large."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlops_cls.backends.base import Floats, cores
+from mlops_cls.bundle import EMBEDDING, IMAGES, PROBABILITIES
+from mlops_cls.errors import ArtifactError, ConfigError
+from mlops_cls.pictures import Pixels
+
+
+class OpenVino:
+    """A model file compiled by OpenVINO; each thread has its own request, since a request computes for one.
+
+    Args:
+        model: of a bundle.
+        name: to be told by.
+        precision: f32 or bf16; what an 8-bit model computes in besides.
+        threads: that compute; None: as many as there are cores.
+    """
+
+    def __init__(self, model: Path, *, name: str = "openvino", precision: str = "f32", threads: int | None = None):
+        self.name = name
+        openvino = _imported()
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": str(threads or cores()),
+        }
+        try:
+            self._compiled = openvino.Core().compile_model(str(model), "CPU", settings)
+        except RuntimeError as error:
+            raise ArtifactError(f"OpenVINO cannot read {model} ({error})") from error
+        self._own = threading.local()
+
+    def __call__(self, images: Pixels) -> Floats:
+        return self.embed(images)[0]
+
+    def embed(self, images: Pixels) -> tuple[Floats, Floats]:
+        found = self._request().infer({IMAGES: np.ascontiguousarray(images)})
+        return found[PROBABILITIES], found[EMBEDDING]
+
+    def _request(self) -> Any:
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        return self._own.request
+
+
+def _imported() -> Any:
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise ConfigError("backend=openvino: it is not installed; pip install 'mlops-cls[openvino]'") from error
+    return openvino
