@@ -82,14 +82,10 @@ def test_most_confused_pairs_come_first_with_their_share_of_the_true_class(make_
     assert assess(make_outputs(40, 3, strength=99), calibration=Calibration(), repeats=20).confused == []
 
 
-@pytest.mark.parametrize(("counts", "named"), [({"class 2": 50, "class 0": 10}, 2), (None, 1)])
-def test_majority_baseline_names_the_class_most_frequent_in_training(
-    counts: dict[str, int] | None, named: int, make_outputs: Make
-) -> None:
-    outputs = replace(make_outputs(10, 3), labels=np.array([0] * 2 + [1] * 5 + [2] * 3))
-    found = assess(outputs, calibration=Calibration(), train_counts=counts, repeats=20).baselines["majority"]
-    expected = {"class": f"class {named}", "accuracy": 0.3 if counts else 0.5, "balanced_accuracy": 1 / 3}
-    assert found == pytest.approx(expected)
+def test_majority_baseline_names_the_most_frequent_class(make_outputs: Make) -> None:
+    outputs = replace(make_outputs(10, 4), labels=np.array([0] * 2 + [1] * 5 + [2] * 3))
+    found = assess(outputs, calibration=Calibration(), repeats=20).baselines["majority"]
+    assert found == pytest.approx({"class": "class 1", "accuracy": 0.5, "balanced_accuracy": 1 / 3})
 
 
 def test_temperature_changes_probabilities_and_never_what_is_predicted(make_outputs: Make) -> None:

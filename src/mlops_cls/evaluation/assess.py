@@ -88,7 +88,6 @@ def assess(
     *,
     calibration: Calibration,
     split: str = "test",
-    train_counts: Mapping[str, int] | None = None,
     repeats: int = REPEATS,
     seed: int = 0,
 ) -> Evaluation:
@@ -98,7 +97,6 @@ def assess(
         outputs: not calibrated; at least one picture. Groups are resampled whole.
         calibration: as `calibrate` has found it on validation.
         split: the name of the split.
-        train_counts: training pictures per class, for the majority baseline; None: the outputs' own.
         repeats: number of resamples.
         seed: of the resamples.
     """
@@ -122,7 +120,7 @@ def assess(
             "bins_uncalibrated": reliability(uncalibrated),
         },
         selective=selective_accuracy(answers, calibration),
-        baselines={"majority": majority(outputs, train_counts)},
+        baselines={"majority": majority(outputs)},
         slices=slice_scores(outputs.metadata, answers, resampling),
     )
 
