@@ -16,6 +16,7 @@ VERBS = {
     "export": "make a trained classifier a folder that needs no torch, checked against its checkpoint",
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
+    "publish": "give a model to others, by DVC or W&B's registry, if it is better than theirs",
     "sync": "send to W&B what runs kept offline",
 }
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
