@@ -1,11 +1,11 @@
 """Pictures as people have them: every mode, format, turn and size, each with a scene that tells its class."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 Save = Callable[[Image.Image], tuple[str, bytes]]
 
@@ -31,6 +31,21 @@ def write_odd_pictures(root: Path, classes: Mapping[str, tuple[int, int, int]], 
             ending, content = save(picture)
             (root / label / f"{number:02d} {name}.{ending}").write_bytes(content)
     return root
+
+
+def write_in_odd_ways(root: Path, pictures: Iterable[tuple[np.ndarray, str]]) -> dict[str, str]:
+    """Write grey pictures uint8[H,W] of any class in each of `ODD` in turn; return the class by the path below root."""
+    generator, labels = np.random.default_rng(0), {}
+    for number, (pixels, label) in enumerate(pictures):
+        name, save = list(ODD.items())[number % len(ODD)]
+        width, height = (int(side) for side in generator.integers(17, 90, 2))
+        grey = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+        ending, content = save(ImageOps.colorize(grey, "midnightblue", "ivory"))
+        path = root / label / f"{number:04d} {name}.{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        labels[path.relative_to(root).as_posix()] = label
+    return labels
 
 
 def _saved(kind: str, ending: str, mode: str = "RGB", **options: object) -> Save:
