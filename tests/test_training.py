@@ -34,7 +34,7 @@ def test_run_folder_holds_everything_a_run_promises(tiny_run: mc.Run) -> None:
     promised = [
         "config.yaml", "card.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "metrics.json",
         "confusion.png", "curves.png", "train.log", "per_class.csv", "predictions.csv", "outputs/val.parquet",
-        "outputs/test.parquet",
+        "outputs/test.parquet", "evaluation.json", "report.html", "MODEL_CARD.md",
     ]  # fmt: skip
     assert [name for name in promised if not (tiny_run.folder / name).stat().st_size] == []
     assert not list(tiny_run.folder.rglob("*.partial"))
@@ -247,7 +247,9 @@ def test_last_lines_name_score_checkpoint_and_next_command(
     tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = mc.fit(load_config(*tiny_overrides, "trainer.max_epochs=1"))
-    test, best, following = capsys.readouterr().out.splitlines()[-3:]
-    assert f"accuracy {run.metrics['test/accuracy']:.4f}" in test
+    test, best, look, following = capsys.readouterr().out.splitlines()[-4:]
+    low, high = run.card.intervals["test/accuracy"]
+    assert f"accuracy {run.metrics['test/accuracy']:.4f} ({low:.3f} to {high:.3f})" in test
     assert str(run.checkpoint) in best
+    assert look.endswith(f"look  {run.folder / 'report.html'}")
     assert f"python -m mlops_cls.predict {run.folder}" in following
