@@ -1,12 +1,11 @@
 """report.html, as text and in a browser."""
 
-import re
 from pathlib import Path
 
 import pytest
 
 from browser import Open
-from mlops_cls.report.page import Subject, render, write_report
+from mlops_cls.report.page import Subject, write_report
 
 
 @pytest.fixture(scope="module")
