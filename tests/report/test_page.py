@@ -13,7 +13,6 @@ from PIL import Image
 
 import mlops_cls as mc
 from browser import Open
-from conftest import subject_of
 from mlops_cls.card import Calibration
 from mlops_cls.evaluation.assess import assess
 from mlops_cls.evaluation.outputs import Outputs
@@ -184,6 +183,6 @@ def test_pictures_of_all_splits_are_found_by_their_row(subject: Subject) -> None
         row += len(images)
 
 
-def test_a_run_ends_with_its_report(tiny_run: mc.Run) -> None:
+def test_a_run_ends_with_its_report(tiny_run: mc.Run, subject: Subject) -> None:
     text = (tiny_run.folder / "report.html").read_text(encoding="utf-8")
-    assert text == render(subject_of(tiny_run))
+    assert text == render(subject)
