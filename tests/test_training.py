@@ -16,11 +16,13 @@ from mlops_cls.compose import load_config
 from mlops_cls.conclude import conclude
 from mlops_cls.data.loader import StoreDataset
 from mlops_cls.errors import ArtifactError, ConfigError, DataError, MlopsError
+from mlops_cls.evaluation.assess import assess
 from mlops_cls.evaluation.collect import training_scores
 from mlops_cls.models.weights import read_checkpoint
 from mlops_cls.scoring import score_checkpoint
 
 SCORES = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
+TEST_SCORES = ("macro_precision", "macro_recall", "auroc", "log_loss", "brier", "ece", "ece_uncalibrated")
 
 
 def table(run: mc.Run) -> list[dict[str, str]]:
@@ -32,7 +34,7 @@ def test_run_folder_holds_everything_a_run_promises(tiny_run: mc.Run) -> None:
     promised = [
         "config.yaml", "card.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", "metrics.json",
         "confusion.png", "curves.png", "train.log", "per_class.csv", "predictions.csv", "outputs/val.parquet",
-        "outputs/test.parquet",
+        "outputs/test.parquet", "evaluation.json", "report.html", "MODEL_CARD.md",
     ]  # fmt: skip
     assert [name for name in promised if not (tiny_run.folder / name).stat().st_size] == []
     assert not list(tiny_run.folder.rglob("*.partial"))
@@ -44,7 +46,8 @@ def test_run_folder_holds_everything_a_run_promises(tiny_run: mc.Run) -> None:
 def test_metrics_json_has_the_scores_of_all_splits_under_their_logged_names(tiny_run: mc.Run) -> None:
     kept = json.loads((tiny_run.folder / "metrics.json").read_text())
     assert kept == tiny_run.metrics
-    assert set(kept) == {"epoch", *(f"{split}/{score}" for split in ("train", "val", "test") for score in SCORES)}
+    logged = {f"{split}/{score}" for split in ("train", "val", "test") for score in SCORES}
+    assert set(kept) == {"epoch", *logged, *(f"test/{score}" for score in TEST_SCORES)}
 
 
 def test_metrics_csv_has_one_whole_row_per_epoch(tiny_run: mc.Run) -> None:
@@ -80,7 +83,7 @@ def test_test_scores_equal_scikit_learn_on_the_written_predictions(tiny_run: mc.
     assert metrics["test/accuracy"] == pytest.approx(accuracy_score(true, predicted))
     assert metrics["test/balanced_accuracy"] == pytest.approx(balanced_accuracy_score(true, predicted))
     assert metrics["test/macro_f1"] == pytest.approx(f1_score(true, predicted, average="macro"))
-    assert metrics["test/loss"] == pytest.approx(
+    assert metrics["test/log_loss"] == pytest.approx(
         log_loss(true, probabilities, labels=list(tiny_run.card.classes)), rel=1e-3
     )
 
@@ -104,9 +107,9 @@ def test_training_never_reads_the_test_split(tiny_overrides: list[str], monkeypa
 
 def test_evaluate_repeats_the_test_scores_of_the_run_exactly(tiny_run: mc.Run) -> None:
     _, outputs = score_checkpoint(tiny_run.checkpoint, "test", [])
-    assert {f"test/{name}": value for name, value in training_scores(outputs).items()} == {
-        name: value for name, value in tiny_run.metrics.items() if name.startswith("test/")
-    }
+    again = {f"test/{name}": value for name, value in training_scores(outputs).items()}
+    again |= assess(outputs, calibration=tiny_run.card.calibration).scores()
+    assert again == {name: value for name, value in tiny_run.metrics.items() if name.startswith("test/")}
 
 
 def test_checkpoint_and_card_carry_scores_classes_and_provenance(tiny_run: mc.Run) -> None:
@@ -244,7 +247,9 @@ def test_last_lines_name_score_checkpoint_and_next_command(
     tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = mc.fit(load_config(*tiny_overrides, "trainer.max_epochs=1"))
-    test, best, following = capsys.readouterr().out.splitlines()[-3:]
-    assert f"accuracy {run.metrics['test/accuracy']:.4f}" in test
+    test, best, look, following = capsys.readouterr().out.splitlines()[-4:]
+    low, high = run.card.intervals["test/accuracy"]
+    assert f"accuracy {run.metrics['test/accuracy']:.4f} ({low:.3f} to {high:.3f})" in test
     assert str(run.checkpoint) in best
+    assert look.endswith(f"look  {run.folder / 'report.html'}")
     assert f"python -m mlops_cls.predict {run.folder}" in following

@@ -14,6 +14,7 @@ VERBS = {
     "sweep": "search for better settings: grid, random or Bayesian, on one machine or many",
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
     "export": "make a trained classifier a folder that needs no torch, checked against its checkpoint",
+    "benchmark": "compare size, speed and accuracy of an exported model by all that can compute it here",
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
     "sync": "send to W&B what runs kept offline",

@@ -19,27 +19,25 @@ EXAMPLE = """examples:
   python -m mlops_cls.evaluate runs/latest/bundle
   python -m mlops_cls.evaluate runs/latest --split all data=folder data.root=new_pictures"""
 SPLITS = ("train", "val", "test", "all")
-FILE = "evaluation.json"
 
 
 def main(arguments: list[str]) -> None:
     """Score on the data the classifier was trained for, or on other data of the same classes."""
     options = _parser().parse_intermixed_args(arguments)
     from mlops_cls.evaluation.text import lines
-    from mlops_cls.measuring import Extras, measure
-    from mlops_cls.scoring import Scorer
+    from mlops_cls.measuring import Extras, Measured
 
-    scorer = Scorer(options.model, options.overrides, device=options.device, backend=options.backend)
+    model, split = options.model, options.split
+    measured = Measured(model, split, options.overrides, device=options.device, backend=options.backend)
     extras = Extras(
-        against={str(path): Scorer(path, options.overrides, device=options.device) for path in options.against},
+        against=options.against,
         flips=options.flips,
         probe=options.probe,
         robustness=options.robustness_limit if options.robustness else 0,
     )
-    outputs = scorer.outputs(options.split)
-    evaluation = measure(scorer, outputs, options.split, extras)
-    folder = options.out or _default_folder(options.model) / options.split
-    _write(folder, evaluation, outputs)
+    evaluation = measured.evaluate(extras)
+    folder = options.out or _default_folder(model) / split
+    _write(folder, evaluation, measured.outputs)
     print("\n".join(lines(evaluation.to_dict())))
     print(f"\nwritten to {folder}: {', '.join(sorted(file.name for file in folder.iterdir() if file.is_file()))}")
 
@@ -56,16 +54,18 @@ def _default_folder(model: Path) -> Path:
 
 def _write(folder: Path, evaluation: "Evaluation", outputs: "Outputs") -> None:
     from mlops_cls.atomic import write_text
-    from mlops_cls.evaluation.collect import training_scores
+    from mlops_cls.evaluation.answers import Answers
     from mlops_cls.evaluation.plots import draw_confusion
     from mlops_cls.evaluation.tables import write_per_class, write_predictions
+    from mlops_cls.run import EVALUATION, METRICS
 
     folder.mkdir(parents=True, exist_ok=True)
     split = evaluation.split
-    scores = {f"{split}/{name}": value for name, value in training_scores(outputs).items()} | evaluation.scores()
-    write_text(folder / "metrics.json", json.dumps(scores, indent=2) + "\n")
-    told = json.dumps(evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(folder / FILE, told + "\n")
+    # Of training, which knew no temperature.
+    loss = float(Answers.of(outputs).log_losses.mean())
+    scores = {f"{split}/loss": loss, **evaluation.scores()}
+    write_text(folder / METRICS, json.dumps(scores, indent=2) + "\n")
+    evaluation.save(folder / EVALUATION)
     write_predictions(folder / "predictions.csv", outputs, evaluation.calibration["temperature"])
     write_per_class(folder / "per_class.csv", outputs)
     title = f"{split}, {evaluation.pictures} pictures, accuracy {scores[f'{split}/accuracy']:.3f}"

@@ -20,7 +20,7 @@ from mlops_cls.errors import ArtifactError
 
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 CARD, CONFIG, METRICS, TABLE, LOG = "card.json", "config.yaml", "metrics.json", "metrics.csv", "train.log"
-PREDICTIONS, PROFILE = "predictions.csv", "profile"
+PREDICTIONS, EVALUATION, PROFILE = "predictions.csv", "evaluation.json", "profile"
 LATEST, LOCK = "latest", ".lock"
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,12 @@ class Run:
     def checkpoint(self) -> Path:
         """The best checkpoint by validation."""
         return self.folder / BEST
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """All that was measured on the test split, with intervals, as docs/evaluation.md describes it."""
+        values: dict[str, Any] = json.loads((self.folder / EVALUATION).read_text(encoding="utf-8"))
+        return values
 
     def outputs(self, split: str) -> Path:
         """Where the logits of val or test are kept; see `evaluation.outputs.Outputs`."""

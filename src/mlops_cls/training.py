@@ -104,7 +104,13 @@ class Job:
             self._training(provenance, table, tracker).run(self.tuned)
             run = on_first(
                 lambda: conclude(
-                    folder, self.data, self.tuned.runtime, table.rows, tracker, monitor=config.trainer.monitor
+                    folder,
+                    self.data,
+                    self.tuned.runtime,
+                    table.rows,
+                    tracker,
+                    monitor=config.trainer.monitor,
+                    report=config.run.report,
                 ).plain()
             )
             return Run.from_plain(run)

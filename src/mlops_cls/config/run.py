@@ -121,6 +121,8 @@ class RunConfig(Section):
     resume: Resume = Resume.auto
     """auto: continue the newest unfinished run of the same name, settings and data, else begin one. never: begin one.
     must: continue a run of that name or fail; a finished one too, if it is to have more epochs."""
+    report: bool = True
+    """Draw report.html when the run ends: a page with scores, mistakes and where the network looked."""
     accept_changes: bool | None = None
     """With resume=must: continue although settings or data have changed since."""
 

@@ -1,11 +1,14 @@
 """From a classifier's outputs on a split to everything that is told of them: the content of evaluation.json."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlops_cls.atomic import write_text
 from mlops_cls.card import Calibration
 from mlops_cls.evaluation.answers import Answers, Whole
 from mlops_cls.evaluation.baselines import majority
@@ -74,6 +77,10 @@ class Evaluation:
             "slices": [dict(part) for part in self.slices],
             **{name: value for name, value in asked.items() if value is not None},
         }
+
+    def save(self, path: Path) -> None:
+        """Write `to_dict` as JSON."""
+        write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def assess(

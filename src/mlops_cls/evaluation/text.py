@@ -45,6 +45,8 @@ def _abstaining(selective: Told) -> str:
         return "no threshold to abstain below was chosen"
     if selective["threshold"] is None:
         return f"at no threshold of confidence is {selective['target']:.0%} of val right"
+    if selective["threshold"] == 0:
+        return f"never abstains, for {selective['target']:.0%} of val is right as it is"
     if selective["accuracy"] is None:
         return f"no confidence reaches {selective['threshold']:.3f}, as it takes for {selective['target']:.0%} on val"
     return (

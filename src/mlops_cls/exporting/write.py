@@ -23,6 +23,7 @@ from mlops_cls.checkpoint_forward import load_forward
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.errors import ArtifactError, DataError
 from mlops_cls.exporting.graph import OPSET, describe, write_graph
+from mlops_cls.exporting.int8 import add_int8
 from mlops_cls.exporting.parity import LEAST, check_parity
 from mlops_cls.exporting.pictures import from_folder, open_data, pictures_of, spread
 from mlops_cls.models.classifier import ImageClassifier
@@ -40,6 +41,9 @@ class Wishes:
 
     weights: bool = False
     samples: int = 0
+    int8: bool = False
+    most_lost: float = 0.01
+    """The most accuracy that the 8-bit model may lose, by the worse end of a 95 % interval on validation."""
 
 
 def export_checkpoint(
@@ -61,8 +65,8 @@ def export_checkpoint(
     _refuse_to_replace(out)
     classifier = ImageClassifier.from_checkpoint(checkpoint)
     data = None if pictures else open_data(classifier.card, overrides)
-    if data is None and wishes.samples:
-        raise DataError(f"--samples {wishes.samples} are taken from the test pictures: leave out --pictures")
+    if data is None and (wishes.samples or wishes.int8):
+        raise DataError("--samples and --int8 need the pictures of the data set: leave out --pictures")
     images = from_folder(classifier.card, pictures, LEAST) if pictures else spread(_given(data), ("test", "val"), LEAST)
     with replacing_folder(out) as folder:
         card = write_model(folder, classifier, checkpoint, images)
@@ -73,6 +77,8 @@ def export_checkpoint(
             write_weights(folder, classifier)
         if wishes.samples:
             write_samples(folder, card, OnnxRuntime(folder / MODEL), _given(data), wishes.samples)
+        if wishes.int8:
+            card = add_int8(folder, card, _given(data), most_lost=wishes.most_lost)
         seal(folder, card)
     return Bundle.open(out)
 
