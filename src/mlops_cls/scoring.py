@@ -67,7 +67,7 @@ def _open_bundle(folder: Path, device: str, backend: str) -> Trained:
 
     def logits(images: Pixels) -> Logits:
         # Up to a constant per picture, which changes no probability; what float32 has rounded to 0 becomes finite.
-        probabilities = np.maximum(compute(images), np.finfo(np.float32).tiny)
+        probabilities = np.maximum(compute(np.ascontiguousarray(images)), np.finfo(np.float32).tiny)
         return np.asarray(temperature * np.log(probabilities), np.float32)
 
     return Trained(bundle.card, logits)
@@ -110,8 +110,8 @@ class Subject:
     def _outputs(self, split: str) -> Outputs:
         images = self.data.prepared.images(split)
         starts = tqdm(range(0, len(images), BATCH), desc=f"classifying {split}", unit=" batches", disable=None)
-        # Copied, for torch warns of pictures that it may not write to.
-        logits = [self.logits(images[i : i + BATCH].transpose(0, 3, 1, 2).copy()) for i in starts]
+        # Copied, for torch warns of pictures that it may not write to; channels last, as loaders give them.
+        logits = [self.logits(images[i : i + BATCH].transpose(0, 3, 1, 2).copy(order="K")) for i in starts]
         return describe(self.data.dataset(split), np.concatenate(logits), self.card.classes)
 
     def pictures(self, split: str) -> Pixels:
