@@ -3,9 +3,14 @@
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mlops_cls.atomic import write_text
 from mlops_cls.cli import run_verb
+
+if TYPE_CHECKING:
+    from mlops_cls.bundle import Bundle
+    from mlops_cls.models.classifier import ImageClassifier
 
 EXAMPLE = """examples:
   python -m mlops_cls.benchmark runs/latest
@@ -18,29 +23,36 @@ PICTURES = 1000
 def main(arguments: list[str]) -> None:
     """Time all sides in turn, ask them about the test pictures, print the table."""
     options = _parser().parse_intermixed_args(arguments)
-    from mlops_cls.backends.fastest import example_pictures
-    from mlops_cls.benchmarking.compare import MOST_AT_ONCE, costs, speeds, table
-    from mlops_cls.benchmarking.machine import fingerprint
-    from mlops_cls.benchmarking.sides import find_model, sides_of, usable
-    from mlops_cls.exporting.pictures import open_data, spread
+    from mlops_cls.benchmarking.sides import find_model, on_all_cores
 
     bundle, classifier = find_model(options.model)
-    data = open_data(bundle.card, options.overrides, otherwise="--no-accuracy") if options.accuracy else None
-    wanted = bundle.card.preprocess
-    examples = example_pictures(wanted.size, wanted.channels, MOST_AT_ONCE)
-    images = spread(data, ("test", "val"), MOST_AT_ONCE) if data else examples
-    sides = usable(sides_of(bundle, classifier, compiled=options.compile), images)
     if classifier is None:
         print("no times of torch, whose weights are not there: export with --weights, or give the run folder")
-    exact = costs(sides, data, options.pictures) if data else None
-    text, values = table(sides, speeds(sides, images, rounds=options.rounds), exact)
+    with on_all_cores():
+        text, measured = _measure(bundle, classifier, options)
     print(text)
     if options.out is not None:
-        machine = fingerprint(PACKAGES, Path.cwd())
-        settings = {"model": str(options.model), "rounds": options.rounds, "network": bundle.card.architecture.name}
-        content = {"machine": machine, "settings": settings, "size": wanted.size, "sides": values}
-        write_text(options.out, json.dumps(content, indent=2) + "\n")
+        write_text(options.out, json.dumps(measured, indent=2) + "\n")
         print(f"written to {options.out}")
+
+
+def _measure(
+    bundle: "Bundle", classifier: "ImageClassifier | None", options: argparse.Namespace
+) -> tuple[str, dict[str, Any]]:
+    from mlops_cls.benchmarking.compare import costs, examples, speeds, table
+    from mlops_cls.benchmarking.machine import fingerprint
+    from mlops_cls.benchmarking.sides import sides_of, usable
+    from mlops_cls.exporting.pictures import open_data
+
+    data = open_data(bundle.card, options.overrides, otherwise="--no-accuracy") if options.accuracy else None
+    images = examples(bundle.card.preprocess, data)
+    sides = usable(sides_of(bundle, classifier, compiled=options.compile), images)
+    exact = costs(sides, data, options.pictures) if data else None
+    text, values = table(sides, speeds(sides, images, rounds=options.rounds), exact)
+    settings = {"model": str(options.model), "rounds": options.rounds, "size": bundle.card.preprocess.size}
+    network = bundle.card.architecture.name
+    machine = fingerprint(PACKAGES, Path.cwd())
+    return text, {"machine": machine, "settings": settings, "network": network, "sides": values}
 
 
 def _number(text: str) -> int:

@@ -17,6 +17,7 @@ VERBS = {
     "benchmark": "compare size, speed and accuracy of an exported model by all that can compute it here",
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
+    "publish": "give a model to others, by DVC or W&B's registry, if it is better than theirs",
     "sync": "send to W&B what runs kept offline",
 }
 EXIT_ERROR, EXIT_INTERRUPTED = 2, 130

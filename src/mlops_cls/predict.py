@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="a bundle, a run folder or a .ckpt file")
+    parser.add_argument("model", help="a bundle, a run folder, a .ckpt file, dvc:NAME or wandb:COLLECTION:ALIAS")
     parser.add_argument("pictures", nargs="+", help="pictures, folders of pictures, or patterns such as 'new/*.jpg'")
     parser.add_argument(
         "--top", type=_positive, default=1, metavar="K", help="give the K most probable classes (default 1)"

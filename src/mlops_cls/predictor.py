@@ -16,6 +16,8 @@ from mlops_cls.bundle import Bundle
 from mlops_cls.card import ModelCard
 from mlops_cls.errors import ArtifactError, ConfigError, MlopsError
 from mlops_cls.pictures import Loaded, PictureSource, Pixels, load_picture
+from mlops_cls.publishing.address import parse
+from mlops_cls.publishing.fetch import fetch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,20 +99,24 @@ class Predictor:
     def load(
         cls, path: str | Path, *, device: str = "auto", backend: str = DEFAULT, max_pixels: int = MAX_PIXELS
     ) -> Self:
-        """Load a bundle, a run folder or a checkpoint.
+        """Load a bundle, a run folder, a checkpoint, or a published model.
 
         Args:
-            path: a bundle; a run folder (its best checkpoint is taken) or a .ckpt file.
+            path: a bundle; a run folder (its best checkpoint is taken) or a .ckpt file; ``dvc:NAME`` or
+                ``wandb:COLLECTION:ALIAS`` of a published bundle, which is brought into a cache once.
             device: of a checkpoint: auto, cpu, cuda or mps. A bundle computes on the CPU.
             backend: of a bundle: onnxruntime, openvino and more (`backends.kinds.KINDS`), or auto for the fastest here.
             max_pixels: of a picture that is decoded; larger ones are refused by their header.
 
         Raises:
             ArtifactError: missing, damaged, a pickle, or not ours.
-            ConfigError: no such device or back end here.
+            ConfigError: no such device or back end here, or no key for W&B.
+            DataError: DVC's remote cannot serve it.
         """
-        forward = _of_bundle if Bundle.is_at(path) else _of_checkpoint
-        return cls(*forward(path, device, backend), max_pixels=max_pixels)
+        address = parse(path)
+        place = path if address is None else fetch(address).folder
+        forward = _of_bundle if Bundle.is_at(place) else _of_checkpoint
+        return cls(*forward(place, device, backend), max_pixels=max_pixels)
 
     def __call__(self, picture: PictureSource) -> Prediction:
         """Classify one picture: path, bytes, open file, PIL image, or array uint8[H,W] or uint8[H,W,C].

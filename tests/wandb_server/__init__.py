@@ -91,6 +91,11 @@ class WandbServer:
         return self._state.links
 
     @property
+    def aliases(self) -> dict[str, dict[str, Artifact]]:
+        """What the aliases of each registry collection point to."""
+        return self._state.link_aliases
+
+    @property
     def asked(self) -> list[str]:
         """The operations that were asked for, in order."""
         return self._state.asked

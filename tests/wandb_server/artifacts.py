@@ -111,10 +111,39 @@ def link(state: State, asked: Values) -> Values:
     client = sent.get("clientId") or sent.get("clientID")
     artifact = next(one for one in state.artifacts.values() if one.id == wanted or (client and one.client_id == client))
     project = sent.get("projectName") or sent.get("artifactPortfolioProjectName")
-    linked = state.links.setdefault(f"{project}/{sent['artifactPortfolioName']}", [])
+    place = f"{project}/{sent['artifactPortfolioName']}"
+    linked = state.links.setdefault(place, [])
     linked += [] if artifact in linked else [artifact]
-    answer = {"versionIndex": linked.index(artifact), "artifactMembership": _membership(artifact)}
+    wanted = ["latest", *(alias["alias"] for alias in sent.get("aliases") or [])]
+    state.link_aliases.setdefault(place, {}).update(dict.fromkeys(wanted, artifact))
+    answer = {"versionIndex": linked.index(artifact), "artifactMembership": _link(state, place, artifact)}
     return {"linkArtifact": answer, "result": answer}
+
+
+def _link(state: State, place: str, artifact: Artifact) -> Values:
+    """Return a version's membership of a registry collection, where it has another number and other aliases."""
+    project, _, collection = place.partition("/")
+    aliases = [alias for alias, one in state.link_aliases[place].items() if one is artifact]
+    portfolio = {"name": collection, "project": project_of(artifact.entity, project)}
+    return _membership(artifact) | {
+        "versionIndex": state.links[place].index(artifact),
+        "aliases": [_alias(artifact, alias) for alias in aliases],
+        "artifactCollection": {"__typename": "ArtifactPortfolio"} | portfolio,
+    }
+
+
+def _meant(state: State, entity: str, project: str, collection: str, wanted: str) -> Values | None:
+    """Return the membership that an alias or a version's number means, in a registry collection or a sequence."""
+    place = f"{project}/{collection}"
+    if place in state.links:
+        found = _numbered(state.links[place]) | state.link_aliases[place]
+        return _link(state, place, found[wanted]) if wanted in found else None
+    versions = _versions(state, entity, project, collection)
+    return next((_membership(one) for one in versions if wanted in (f"v{one.version}", *one.aliases)), None)
+
+
+def _numbered(linked: Iterable[Artifact]) -> dict[str, Artifact]:
+    return {f"v{number}": one for number, one in enumerate(linked)}
 
 
 def client_id(state: State, asked: Values) -> Values:
@@ -142,10 +171,8 @@ def versions(state: State, asked: Values) -> Values:
 def read(state: State, asked: Values) -> Values:
     """Return the version that NAME:ALIAS or NAME:v3 means, in its own collection or in one that links to it."""
     name, _, wanted = asked["name"].partition(":")
-    linked = state.links.get(f"{asked['project']}/{name}")
-    found = linked or _versions(state, asked["entity"], asked["project"], name)
-    artifact = next((one for one in found if wanted in (f"v{one.version}", *one.aliases)), None)
-    return {"project": {"artifactCollectionMembership": artifact and _membership(artifact)}}
+    found = _meant(state, asked["entity"], asked["project"], name, wanted)
+    return {"project": {"artifactCollectionMembership": found}}
 
 
 def type_of(state: State, asked: Values) -> Values:
@@ -162,13 +189,8 @@ def by_id(state: State, asked: Values) -> Values:
 def memberships(state: State, asked: Values) -> Values:
     """List the collections that hold a version: its own, and those that link to it."""
     artifact = state.artifacts[asked["artifactID"]]
-    nodes = [_membership(artifact)]
-    for name, linked in state.links.items():
-        if artifact in linked:
-            project, _, collection = name.partition("/")
-            place = {"name": collection, "project": project_of(artifact.entity, project)}
-            portfolio = {"__typename": "ArtifactPortfolio"} | place
-            nodes.append(_membership(artifact) | {"aliases": [], "artifactCollection": portfolio})
+    places = [place for place, linked in state.links.items() if artifact in linked]
+    nodes = [_membership(artifact), *(_link(state, place, artifact) for place in places)]
     return {"artifact": {"artifactMemberships": {"edges": [{"node": node} for node in nodes]}}}
 
 
@@ -193,8 +215,8 @@ def files(state: State, asked: Values) -> Values:
 
 def membership_files(state: State, asked: Values) -> Values:
     """List a version's files, for a download."""
-    found = _versions(state, asked["entity"], asked["project"], asked["collection"])
-    artifact = next(one for one in found if asked["alias"] in (f"v{one.version}", *one.aliases))
+    found = _meant(state, asked["entity"], asked["project"], asked["collection"], asked["alias"])
+    artifact = state.artifacts[found["artifact"]["id"]]
     urls = {name: f"{state.url}/artifact-file/{artifact.id}/{name}" for name in artifact.files}
     nodes = [{"node": {"__typename": "File", "name": name, "directUrl": url}} for name, url in urls.items()]
     listing = {"pageInfo": {"__typename": "PageInfo"} | NONE_LEFT, "edges": nodes}

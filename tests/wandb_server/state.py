@@ -86,6 +86,8 @@ class State:
     """Sweep of each agent."""
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     links: dict[str, list[Artifact]] = field(default_factory=dict)
+    link_aliases: dict[str, dict[str, Artifact]] = field(default_factory=dict)
+    """What the aliases of each registry collection point to; an artifact's own aliases are those of its sequence."""
     asked: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     forbidden: set[str] = field(default_factory=set)

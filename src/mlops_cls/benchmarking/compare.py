@@ -6,18 +6,27 @@ from typing import Any
 
 import numpy as np
 
+from mlops_cls.backends.fastest import example_pictures
 from mlops_cls.benchmarking.machine import markdown
 from mlops_cls.benchmarking.sides import Side
 from mlops_cls.benchmarking.timing import Speed, summarise, time_in_turn
+from mlops_cls.card import Preprocess
 from mlops_cls.data.datamodules import ImageDataModule
 from mlops_cls.exporting.cost import Cost, compare
 from mlops_cls.exporting.parity import in_batches
-from mlops_cls.exporting.pictures import pictures_of
+from mlops_cls.exporting.pictures import pictures_of, spread
 from mlops_cls.pictures import Pixels
 
 BATCHES = {1: 10, 16: 3}
 """By the size: calls of a round."""
 MOST_AT_ONCE = max(BATCHES)
+
+
+def examples(preprocess: Preprocess, data: ImageDataModule | None) -> Pixels:
+    """Return pictures for the largest batch, uint8[N,C,H,W]: real ones where there are."""
+    if data is None:
+        return example_pictures(preprocess.size, preprocess.channels, MOST_AT_ONCE)
+    return spread(data, ("test", "val"), MOST_AT_ONCE)
 
 
 def speeds(sides: Sequence[Side], images: Pixels, *, rounds: int) -> dict[str, dict[int, Speed]]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +57,19 @@ def find_model(path: Path) -> tuple[Bundle, ImageClassifier | None]:
     return Bundle.open(path / FOLDER), ImageClassifier.from_checkpoint(path / BEST)
 
 
-def sides_of(bundle: Bundle, classifier: ImageClassifier | None, *, compiled: bool) -> Iterator[Side]:
-    """Yield what can answer here, each with as many threads as there are cores."""
+@contextmanager
+def on_all_cores() -> Iterator[None]:
+    """Let torch compute with as many threads as back ends do, whatever it was told before."""
+    before = torch.get_num_threads()
     torch.set_num_threads(cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def sides_of(bundle: Bundle, classifier: ImageClassifier | None, *, compiled: bool) -> Iterator[Side]:
+    """Yield what can answer here; back ends with as many threads as there are cores, torch within `on_all_cores`."""
     for name, runtime in RUNTIMES.items():
         if classifier is not None and (compiled or not runtime.compile):
             yield Side(name, _in_torch(classifier, runtime), _bytes_of(classifier))

@@ -41,6 +41,11 @@ def points(value: float | None) -> str:
     return f"{100 * value:+.1f}".replace("-", "−") if value is not None and known(value) else NONE
 
 
+def signed(value: float | None, digits: int = 3) -> str:
+    """Return a difference with its sign."""
+    return f"{value:+.{digits}f}".replace("-", "−") if value is not None and known(value) else NONE
+
+
 def decimal(value: float | None, digits: int = 3) -> str:
     """Return ``0.744``."""
     return f"{value:.{digits}f}" if value is not None and known(value) else NONE

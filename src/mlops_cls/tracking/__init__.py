@@ -1,4 +1,4 @@
-"""What a run tells a tracking service; nothing outside this package imports wandb, tensorboard or mlflow."""
+"""What a run tells a tracking service; but for `publishing`, nothing else imports wandb, tensorboard or mlflow."""
 
 from mlops_cls.tracking.start import check_tracking, tracking
 from mlops_cls.tracking.tracker import Tracker

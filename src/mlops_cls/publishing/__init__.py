@@ -1,0 +1,1 @@
+"""Where bundles are kept for others, and how they come back."""
