@@ -37,7 +37,7 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A classifier: its card, and its logits float32[B,K] for uint8[B,C,H,W]."""
+    """A classifier: its card, and its logits float32[B,K] for pictures uint8[B,H,W,C]."""
 
     card: ModelCard
     logits: Callable[[Pixels], Logits]
@@ -67,7 +67,8 @@ def _open_bundle(folder: Path, device: str, backend: str) -> Trained:
 
     def logits(images: Pixels) -> Logits:
         # Up to a constant per picture, which changes no probability; what float32 has rounded to 0 becomes finite.
-        probabilities = np.maximum(compute(np.ascontiguousarray(images)), np.finfo(np.float32).tiny)
+        batch = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        probabilities = np.maximum(compute(batch), np.finfo(np.float32).tiny)
         return np.asarray(temperature * np.log(probabilities), np.float32)
 
     return Trained(bundle.card, logits)
@@ -78,7 +79,9 @@ def _open_checkpoint(checkpoint: Path, device: Device) -> Trained:
     classifier = ImageClassifier.from_checkpoint(checkpoint).to(place)
 
     def logits(images: Pixels) -> Logits:
-        answers: Logits = logits_of(classifier, torch.from_numpy(images).to(place)).numpy()
+        # Copied, for torch warns of pictures that it may not write to; in memory as loaders have them.
+        batch = torch.from_numpy(images.copy()).permute(0, 3, 1, 2)
+        answers: Logits = logits_of(classifier, batch.to(place)).numpy()
         return answers
 
     return Trained(classifier.card, logits)
@@ -110,8 +113,7 @@ class Subject:
     def _outputs(self, split: str) -> Outputs:
         images = self.data.prepared.images(split)
         starts = tqdm(range(0, len(images), BATCH), desc=f"classifying {split}", unit=" batches", disable=None)
-        # Copied, for torch warns of pictures that it may not write to; channels last, as loaders give them.
-        logits = [self.logits(images[i : i + BATCH].transpose(0, 3, 1, 2).copy(order="K")) for i in starts]
+        logits = [self.logits(images[start : start + BATCH]) for start in starts]
         return describe(self.data.dataset(split), np.concatenate(logits), self.card.classes)
 
     def pictures(self, split: str) -> Pixels:

@@ -30,13 +30,13 @@ def pictures(request: pytest.FixtureRequest) -> Pixels:
 
 def where_bright(images: Pixels) -> np.ndarray:
     """Return log probabilities of a classifier that looks at the brightness of three thirds."""
-    thirds = images.mean(axis=(1, 2)).reshape(len(images), 3, -1).mean(2)
+    thirds = images.mean(axis=(1, 3)).reshape(len(images), 3, -1).mean(2)
     return calibrated(thirds.astype(np.float32), 2.0)
 
 
 @pytest.fixture
 def clean(pictures: Pixels) -> Answers:
-    return Answers(np.arange(COUNT) % 3, where_bright(pictures.transpose(0, 3, 1, 2)))
+    return Answers(np.arange(COUNT) % 3, where_bright(pictures))
 
 
 IDS = [f"{i}.png" for i in range(COUNT)]
@@ -76,7 +76,7 @@ def test_robustness_scores_every_corruption_at_three_severities(pictures: Pixels
         worse = np.stack(
             [corrupt(p, i, row["corruption"], row["severity"]) for p, i in zip(pictures, IDS, strict=True)]
         )
-        right = (where_bright(worse.transpose(0, 3, 1, 2)).argmax(1) == clean.labels).mean()
+        right = (where_bright(worse).argmax(1) == clean.labels).mean()
         assert row["accuracy"]["value"] == pytest.approx(right)
         assert row["change"]["value"] == pytest.approx(right - clean.right.mean())
         assert row["change"]["low"] < row["change"]["value"] + 1e-12 < row["change"]["high"] + 1e-9
@@ -94,7 +94,7 @@ def test_pictures_for_robustness_are_the_same_every_time_and_no_more_than_asked(
 
 def test_flips_answer_by_the_mean_over_the_picture_and_its_mirror_image(pictures: Pixels, clean: Answers) -> None:
     told = flip_scores(where_bright, pictures, clean, Resampling.draw(COUNT, None, repeats=100))
-    mirrored = where_bright(pictures[:, :, ::-1].transpose(0, 3, 1, 2))
+    mirrored = where_bright(pictures[:, :, ::-1])
     mean = (np.exp(clean.log_probabilities) + np.exp(mirrored)) / 2
     accuracy = (mean.argmax(1) == clean.labels).mean()
     # Left and right can no longer be told apart.
