@@ -19,6 +19,7 @@ from mlops_cls.evaluation.collect import collect, training_scores
 from mlops_cls.evaluation.outputs import Outputs
 from mlops_cls.evaluation.plots import draw_confusion, draw_curves
 from mlops_cls.evaluation.tables import write_per_class, write_predictions
+from mlops_cls.kept import sign
 from mlops_cls.models.classifier import CARD_KEY, ImageClassifier
 from mlops_cls.models.evidence import find_evidence
 from mlops_cls.models.weights import read_checkpoint
@@ -94,6 +95,7 @@ def _write(run: Run, outputs: Mapping[str, Outputs], evaluation: Evaluation) -> 
     write_per_class(run.folder / "per_class.csv", outputs["test"])
     write_predictions(run.folder / PREDICTIONS, outputs["test"], run.card.calibration.temperature)
     _replace_card(run.checkpoint, run.card)
+    sign(run)
 
 
 def _draw(run: Run, test: Outputs, rows: Sequence[Row], monitor: Monitor) -> dict[str, Path]:
