@@ -62,6 +62,7 @@ def conclude(
     _write(run, outputs, evaluation)
     tracker.summarise(run.metrics, _draw(run, outputs["test"], list(rows.values()), monitor))
     tracker.keep_model(run.card, {Upload.best: [run.checkpoint], Upload.last: [folder / LAST]})
+    write_text(folder / MODEL_CARD, model_card(run.card, run.evaluation, data.manifest))
     if report:
         _write_report(run, outputs["test"], data, list(rows.values()), best)
     # Last, for by this file a run is known to be finished.
@@ -109,11 +110,10 @@ def _draw(run: Run, test: Outputs, rows: Sequence[Row], monitor: Monitor) -> dic
 def _write_report(
     run: Run, test: Outputs, data: ImageDataModule, rows: Sequence[Row], classifier: ImageClassifier
 ) -> None:
-    """Write the page for people, and the model card in its usual form."""
-    evaluation = run.evaluation
+    """Write the page that shows what the run came to."""
     subject = Subject(
         card=run.card,
-        evaluation=evaluation,
+        evaluation=run.evaluation,
         outputs=test,
         prepared=data.prepared,
         place=str(run.folder),
@@ -122,7 +122,6 @@ def _write_report(
         explain=partial(find_evidence, classifier),
     )
     write_report(run.folder / REPORT, subject)
-    write_text(run.folder / MODEL_CARD, model_card(run.card, evaluation, data.manifest))
 
 
 def _replace_card(checkpoint: Path, card: ModelCard) -> None:
