@@ -6,24 +6,19 @@ each round: the ratio of two sides is the median of the rounds' ratios, not the 
 
 import argparse
 import json
-import os
-import platform
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from mlops_cls.provenance import git_state
+from mlops_cls.benchmarking import machine
 
 PACKAGES = ("torch", "timm", "torchvision", "pytorch-lightning", "albumentations", "numpy", "pillow")
-FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")
 RESULTS = Path(tempfile.gettempdir()) / "mlops_cls_benchmarks"
 
+markdown = machine.markdown
 Round = dict[str, float]
 
 
@@ -57,18 +52,6 @@ def ratios(rounds: Sequence[Round], side: str) -> Round:
     return {name: median(taken[side] / taken[name] for taken in rounds) for name in rounds[0] if name != side}
 
 
-def markdown(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a Markdown table; floats are shown with three digits."""
-    lines = [heads, ["---"] * len(heads), *([_shown(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
-
-
-def _shown(cell: object) -> str:
-    if not isinstance(cell, float):
-        return str(cell)
-    return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}"
-
-
 def report(options: argparse.Namespace, text: str, **results: Any) -> None:
     """Print the table and write everything that was measured, with settings and machine, to ``--out``."""
     print(text, flush=True)
@@ -93,27 +76,4 @@ def say(line: str) -> None:
 
 def fingerprint() -> dict[str, Any]:
     """Return what a number of this machine must be quoted with: processor, memory, GPU, versions, commit, date."""
-    import torch
-
-    return {
-        **_processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "git": git_state(Path(__file__).parent),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _processor() -> dict[str, Any]:
-    facts = Path("/proc/cpuinfo")
-    text = facts.read_text() if facts.is_file() else ""
-    model = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
-    flags = re.search(r"^flags\s*: (.*)$", text, re.MULTILINE)
-    present = set(flags[1].split()) if flags else set()
-    return {
-        "processor": model[1] if model else platform.processor(),
-        "flags": [name for name in FLAGS if name in present],
-    }
+    return machine.fingerprint(PACKAGES, Path(__file__).parent)

@@ -1,6 +1,7 @@
 """Shared pieces: pictures in folders, and one small finished run that many tests look at."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,10 +14,23 @@ from mlops_cls.bundle import Bundle
 from wandb_server import WandbServer
 
 os.environ["WANDB_MODE"] = "offline"
+# pytest-xdist keeps all cores busy: of more threads than one in any process, each would wait for the others.
+os.environ["OMP_NUM_THREADS"] = "1"
+# Without bytecode every one of some hundred processes compiles torch and its kin again, which takes ten seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 for key in ("WANDB_API_KEY", "WANDB_BASE_URL"):
     os.environ.pop(key, None)
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 60, 220)}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def users_cache_is_left_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let this process and those that it starts find an empty cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

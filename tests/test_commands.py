@@ -60,10 +60,15 @@ def test_mistyped_setting_exits_2_with_one_line_and_no_traceback(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_missing_folder_exits_2_and_says_what_to_give(tmp_path: Path) -> None:
-    done = command("mlops_cls.train", "data=folder", "data.root=no such folder", "logger=none", cwd=tmp_path)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "data.root=no such folder does not exist" in done.stderr
+def test_missing_folder_exits_2_and_says_what_to_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        cli.run_verb(train.main, ["data=folder", "data.root=no such folder", "logger=none"])
+    told = capsys.readouterr().err
+    assert (stop.value.code, told.count("\n")) == (2, 1)
+    assert "data.root=no such folder does not exist" in told
 
 
 def test_multirun_makes_a_run_folder_for_each_combination(

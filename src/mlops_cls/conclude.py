@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,8 +20,8 @@ from mlops_cls.evaluation.outputs import Outputs
 from mlops_cls.evaluation.plots import draw_confusion, draw_curves
 from mlops_cls.evaluation.tables import write_per_class, write_predictions
 from mlops_cls.models.classifier import CARD_KEY, ImageClassifier
+from mlops_cls.models.evidence import find_evidence
 from mlops_cls.models.weights import read_checkpoint
-from mlops_cls.report.explaining import explained_by
 from mlops_cls.report.model_card import FILE as MODEL_CARD
 from mlops_cls.report.model_card import model_card
 from mlops_cls.report.page import FILE as REPORT
@@ -116,7 +117,7 @@ def _write_report(
         place=str(run.folder),
         rows=rows,
         best=int(run.metrics["epoch"]),
-        explain=explained_by(classifier),
+        explain=partial(find_evidence, classifier),
     )
     write_report(run.folder / REPORT, subject)
     write_text(run.folder / MODEL_CARD, model_card(run.card, evaluation, data.manifest))

@@ -22,13 +22,15 @@ EXAMPLE = """examples:
 def main(arguments: list[str]) -> None:
     """Write the bundle, compare it with the checkpoint on real pictures, and say what is in it."""
     options = _parser().parse_intermixed_args(arguments)
+    from mlops_cls.console import say_to
     from mlops_cls.exporting.write import Wishes, export_checkpoint
     from mlops_cls.run import find_checkpoint
 
     checkpoint = find_checkpoint(options.model)
     wishes = Wishes(weights=options.weights, samples=options.samples, int8=options.int8, most_lost=options.most_lost)
     out = options.out or _home(checkpoint) / FOLDER
-    bundle = export_checkpoint(checkpoint, out, wishes, overrides=options.overrides, pictures=options.pictures)
+    with say_to(None):
+        bundle = export_checkpoint(checkpoint, out, wishes, overrides=options.overrides, pictures=options.pictures)
     _print(bundle)
 
 

@@ -130,9 +130,9 @@ def _recall(place: Path) -> str | None:
     """Return what was taken before, unless nothing readable was kept."""
     try:
         taken = json.loads(place.read_text(encoding="utf-8"))["taken"]
+        return taken if taken in KINDS else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return taken if taken in KINDS else None
 
 
 def _keep(place: Path, taken: str, measured: Mapping[str, Mapping[str, Any]]) -> None:

@@ -13,8 +13,8 @@ from mlops_cls.pictures import SUFFIXES, Pixels, load_picture
 from mlops_cls.scoring import data_for
 
 
-def open_data(card: ModelCard, overrides: Sequence[str]) -> ImageDataModule:
-    """Return the data that the model was trained on, prepared.
+def open_data(card: ModelCard, overrides: Sequence[str], *, otherwise: str = "--pictures FOLDER") -> ImageDataModule:
+    """Return the data that the model was trained on, prepared; `otherwise` is the option that does without.
 
     Raises:
         ArtifactError: the checkpoint does not tell which, or its classes are others.
@@ -26,8 +26,8 @@ def open_data(card: ModelCard, overrides: Sequence[str]) -> ImageDataModule:
         return data
     except (ArtifactError, DataError) as error:
         raise type(error)(
-            f"{error}\nAn export compares the model file with the checkpoint on real pictures: say where the data are "
-            "now, after the run, as in data.root=FOLDER_OR_ZIP, or give other pictures with --pictures FOLDER"
+            f"{error}\nReal pictures are needed to compare with: say where the data are now, after the model, as in "
+            f"data.root=FOLDER_OR_ZIP, or use {otherwise}"
         ) from error
 
 

@@ -3,7 +3,8 @@
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -68,16 +69,18 @@ def export_checkpoint(
     if data is None and (wishes.samples or wishes.int8):
         raise DataError("--samples and --int8 need the pictures of the data set: leave out --pictures")
     images = from_folder(classifier.card, pictures, LEAST) if pictures else spread(_given(data), ("test", "val"), LEAST)
-    with replacing_folder(out) as folder:
+    with _writable(out), replacing_folder(out) as folder:
         card = write_model(folder, classifier, checkpoint, images)
         _add_from_run(folder, checkpoint)
         if data is not None:
+            log.info("looking at training pictures, for later ones to be compared with")
             make_reference(data.prepared, OnnxRuntime(folder / MODEL).embed).save(folder / REFERENCE)
         if wishes.weights:
             write_weights(folder, classifier)
         if wishes.samples:
             write_samples(folder, card, OnnxRuntime(folder / MODEL), _given(data), wishes.samples)
         if wishes.int8:
+            log.info("8 bits: ranges from training pictures, then its accuracy on all of validation")
             card = add_int8(folder, card, _given(data), most_lost=wishes.most_lost)
         seal(folder, card)
     return Bundle.open(out)
@@ -90,6 +93,9 @@ def write_model(folder: Path, classifier: ImageClassifier, checkpoint: Path, ima
         ArtifactError: they answer differently.
     """
     model = folder / MODEL
+    log.info(
+        "writing %s as one graph, then comparing it on %d pictures", classifier.card.architecture.name, len(images)
+    )
     write_graph(classifier, model)
     versions = {name: version(name) for name in PACKAGES}
     describe(model, classifier.card, versions)
@@ -140,6 +146,16 @@ def _add_from_run(folder: Path, checkpoint: Path) -> None:
 def _refuse_to_replace(out: Path) -> None:
     if out.exists() and not Bundle.is_at(out) and not (out.is_dir() and not any(out.iterdir())):
         raise ArtifactError(f"--out {out}: there is something else than a bundle; give another folder, or move it away")
+
+
+@contextmanager
+def _writable(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(
+            f"{out} cannot be written ({error.strerror or error}): make room, or give another folder with --out"
+        ) from error
 
 
 def _given(data: ImageDataModule | None) -> ImageDataModule:

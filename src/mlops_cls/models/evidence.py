@@ -1,10 +1,11 @@
 """Where in a picture a network found what speaks for a class.
 
-Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) for networks with feature maps; gradient-weighted attention (Chefer
-et al. 2021, arXiv:2103.15679) for transformers whose tokens all see each other; for any other network the gradient
-times the input (Shrikumar et al. 2016, arXiv:1605.01713).
+Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) for networks that pool a map of features; gradient-weighted attention
+(Chefer et al. 2021, arXiv:2103.15679) for transformers that classify a token of its own; for any other network the
+gradient times the input (Shrikumar et al. 2016, arXiv:1605.01713).
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from mlops_cls.pictures import Pixels
 
 BATCH = 8
 LEAST_CELLS = 5  # a side; of coarser maps an earlier one is taken, as the last of a ResNet has 3x3 cells at 96 pixels
-POOLS = ("token", "avg")  # what a transformer may classify: a first token of its own, or the mean of the picture's
 Explain = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -55,9 +55,8 @@ def find_evidence(classifier: ImageClassifier, images: Pixels, classes: Sequence
 
 def _choose(network: nn.Module, example: Tensor) -> tuple[str, Explain]:
     """Return the method that suits the network, by what happens in it to one picture float[1,C,H,W]."""
-    grid: Any = getattr(getattr(network, "patch_embed", None), "grid_size", None)
-    if grid and getattr(network, "global_pool", "") in POOLS and _all_see_all(network, example, grid):
-        return "gradient-weighted attention", lambda x, classes: _attention_map(network, grid, x, classes)
+    if getattr(network, "global_pool", "") == "token" and _all_see_all(network, example):
+        return "gradient-weighted attention", lambda x, classes: _attention_map(network, x, classes)
     layer = _feature_layer(network, example)
     if layer is None:
         return "gradient times input", lambda x, classes: _input_map(network, x, classes)
@@ -69,22 +68,19 @@ def _grad_cam(network: nn.Module, layer: nn.Module, x: Tensor, classes: Tensor) 
     with _outputs_of([layer]) as outputs:
         score = _score(network, x, classes)
     (gradient,) = torch.autograd.grad(score, outputs[layer])
-    features, gradient = (_channels_first(network, values) for values in (outputs[layer], gradient))
-    return (gradient.mean((2, 3), keepdim=True) * features).sum(1).relu()
+    weights = _channels_first(network, gradient).mean((2, 3), keepdim=True)
+    return (weights * _channels_first(network, outputs[layer])).sum(1).relu()
 
 
-def _attention_map(network: nn.Module, grid: Sequence[int], x: Tensor, classes: Tensor) -> Tensor:
-    """Return what the layers pass on to the classified token, their attention weighted by its gradient: equation 5."""
+def _attention_map(network: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
+    """Return what all layers pass on to the first token, attention weighted by its gradient: equations 5 and 6."""
     with _attention(network) as outputs:
         score = _score(network, x, classes)
     weights = list(outputs.values())
-    unit = relevance = torch.eye(weights[0].shape[-1], device=x.device)
+    relevance = torch.eye(weights[0].shape[-1], device=x.device)
     for weight, gradient in zip(weights, torch.autograd.grad(score, weights), strict=True):
         relevance = relevance + (weight * gradient).relu().mean(1) @ relevance
-    prefix = _prefix(network)
-    first = getattr(network, "global_pool", "") == "token"
-    classified = slice(0, 1) if first else slice(prefix, None)
-    return (relevance - unit)[:, classified, prefix:].mean(1).reshape(-1, *grid)
+    return relevance[:, 0, _prefix(network) :].reshape(len(x), *_grid(network))
 
 
 def _input_map(network: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
@@ -100,17 +96,14 @@ def _score(network: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
 @torch.no_grad()
 def _feature_layer(network: nn.Module, example: Tensor) -> tuple[str, nn.Module] | None:
     """Return the last layer of the chain that gives a map of enough cells, else of any map; None without maps."""
+    features: Any = getattr(network, "forward_features", network)
+    if features(example).ndim == 3:
+        return None  # Of tokens; what has the form of a map in such a network is none of features.
     chain = dict(_chain(network))
     with _outputs_of(chain.values()) as outputs:
         network(example)
-    features: Any = getattr(network, "forward_features", None)
-    if features and features(example).ndim == 3:
-        return None  # tokens: what has the form of a map there is no map of the picture
-    sides = {
-        name: min(_channels_first(network, outputs[module]).shape[2:])
-        for name, module in chain.items()
-        if module in outputs and outputs[module].ndim == 4
-    }
+    maps = {name: outputs[module] for name, module in chain.items() if module in outputs and outputs[module].ndim == 4}
+    sides = {name: min(_channels_first(network, values).shape[2:]) for name, values in maps.items()}
     fine = [name for name, side in sides.items() if side >= LEAST_CELLS] or [
         name for name, side in sides.items() if side > 1
     ]
@@ -126,26 +119,35 @@ def _chain(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module
 
 
 @torch.no_grad()
-def _all_see_all(network: nn.Module, example: Tensor, grid: Sequence[int]) -> bool:
+def _all_see_all(network: nn.Module, example: Tensor) -> bool:
     """Tell whether in each layer every token of the picture attends to every other: not so with windows."""
     with _attention(network) as outputs:
         network(example)
-    tokens = grid[0] * grid[1] + _prefix(network)
+    tokens = _prefix(network) + math.prod(_grid(network))
     return bool(outputs) and all(weight.shape[2:] == (tokens, tokens) for weight in outputs.values())
 
 
-def _prefix(network: nn.Module) -> int:
-    return int(getattr(network, "num_prefix_tokens", 0))
-
-
 def _channels_first(network: nn.Module, values: Tensor) -> Tensor:
+    """Return a map of features as [B,C,h,w]."""
     return values.permute(0, 3, 1, 2) if getattr(network, "output_fmt", "NCHW") == "NHWC" else values
+
+
+def _grid(network: nn.Module) -> tuple[int, int]:
+    """Return how many tokens high and wide a picture is; 0 and 0 if the network does not say."""
+    return getattr(getattr(network, "patch_embed", None), "grid_size", None) or (0, 0)
+
+
+def _prefix(network: nn.Module) -> int:
+    """Return the number of tokens before those of the picture."""
+    return int(getattr(network, "num_prefix_tokens", 0))
 
 
 @contextmanager
 def _attention(network: nn.Module) -> Iterator[dict[nn.Module, Tensor]]:
     """Keep the attention weights [B,heads,N,N], which fused attention never writes down."""
-    layers: list[Any] = [layer for layer in network.modules() if hasattr(layer, "fused_attn")]
+    layers: list[Any] = [
+        layer for layer in network.modules() if hasattr(layer, "fused_attn") and hasattr(layer, "attn_drop")
+    ]
     before = [layer.fused_attn for layer in layers]
     try:
         for layer in layers:

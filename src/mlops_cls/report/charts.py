@@ -5,10 +5,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from mlops_cls.report.numbers import known, percent
-from mlops_cls.report.svg import PERCENT, Axes, Scale, picture, tag
+from mlops_cls.report.numbers import known, percent, span
+from mlops_cls.report.svg import PERCENT, WIDTH, Axes, Scale, picture, tag
 
 Values = Mapping[str, Any]
+ENDS = ("value", "low", "high")
+ROW, LONGEST = 38, 48  # units of a row of a forest plot, letters of its name
 CURVES = ("loss", "accuracy", "balanced_accuracy")
 
 
@@ -91,6 +93,29 @@ def selective(curve: Sequence[Values], chosen: Values) -> Markup:
         said = f"answering {percent(place[0])}, {percent(place[1])} are right"
         drawn += [axes.line([(place[0], y.low), place], "chosen"), axes.dot(place, "val", said, 5)]
     return axes.chart("Accuracy over the share of pictures that are answered", *drawn)
+
+
+def forest(rows: Sequence[tuple[str, Values, bool]], title: str) -> Markup:
+    """Return a dot with its 95 % interval per row, one below the other; the rows that are told so are marked."""
+    x = Scale.of_shares([float(score[key]) for _, score, _ in rows for key in ENDS if known(score[key])])
+    height = ROW * len(rows) + 26
+
+    def place(share: float) -> float:
+        return 16 + x.part(share) * (WIDTH - 32)
+
+    drawn = []
+    for tick in x.ticks:
+        drawn.append(tag("line", x1=place(tick), x2=place(tick), y1=4, y2=height - 22, kind="grid"))
+        drawn.append(tag("text", x.form.format(tick), x=place(tick), y=height - 6, text_anchor="middle"))
+    for number, (name, score, marked) in enumerate(rows):
+        y, kind = ROW * (number + 0.72), "chosen" if marked else "val"
+        words = name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+        drawn.append(tag("text", tag("title", name), words, x=0, y=y - 10, kind="name"))
+        if known(score["low"]) and known(score["high"]):
+            drawn.append(tag("line", x1=place(score["low"]), x2=place(score["high"]), y1=y, y2=y, kind=f"line {kind}"))
+        said = f"{name}: {percent(score['value'])}, {span(score)}"
+        drawn.append(tag("circle", tag("title", said), cx=place(float(score["value"])), cy=y, r=5.0, kind=kind))
+    return picture(title, *drawn, width=WIDTH, height=height, kind="chart forest")
 
 
 def heat(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:

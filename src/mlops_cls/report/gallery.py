@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,12 @@ from mlops_cls.pictures import Pixels
 from mlops_cls.report.numbers import percent
 from mlops_cls.report.pictures import data_uri, is_small, lay_over
 
+if TYPE_CHECKING:
+    from mlops_cls.models.evidence import Evidence  # torch, which a report of a bundle does without
+
 SHOWN, PAIRS, PER_PAIR, EXPLAINED = 12, 6, 3, 4
-Maps = tuple[str, NDArray[np.float32]]
-Explain = Callable[[Pixels, Sequence[int]], Maps]
-"""Pictures uint8[B,H,W,C] and a class each, to the method's name and maps float32[B,H,W] that are not negative."""
+Explain = Callable[[Pixels, Sequence[int]], "Evidence"]
+"""From pictures uint8[B,H,W,C] and a class each to what speaks for it, as `models.evidence.find_evidence`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +115,17 @@ class Gallery:
         asked += [(row, int(self._outputs.labels[row])) for row in wrong]
         if not asked:
             return "", [], []
-        method, maps = explain(np.stack([self._picture(row) for row, _ in asked]), [index for _, index in asked])
+        found = explain(np.stack([self._picture(row) for row, _ in asked]), [index for _, index in asked])
         # One scale for a picture, so that weak evidence for its true class looks weak.
         most: dict[int, float] = {}
-        for (row, _), heat in zip(asked, maps, strict=True):
+        for (row, _), heat in zip(asked, found.maps, strict=True):
             most[row] = max(most.get(row, 1e-12), float(heat.max()))
         overlays: dict[int, list[tuple[str, str]]] = {}
-        for (row, index), heat in zip(asked, maps, strict=True):
+        for (row, index), heat in zip(asked, found.maps, strict=True):
             uri = data_uri(lay_over(self._picture(row), heat / most[row]))
             overlays.setdefault(row, []).append((self._outputs.classes[index], uri))
-        made = {row: Explained(self._show(row), found) for row, found in overlays.items()}
-        return method, [made[row] for row in wrong], [made[row] for row in right]
+        made = {row: Explained(self._show(row), laid) for row, laid in overlays.items()}
+        return found.method, [made[row] for row in wrong], [made[row] for row in right]
 
     def _worst_rows(self) -> list[int]:
         return list(islice(self._ranked(self.mistakes, -self._confidence), SHOWN))

@@ -41,6 +41,11 @@ def points(value: float | None) -> str:
     return f"{100 * value:+.1f}".replace("-", "−") if value is not None and known(value) else NONE
 
 
+def signed(value: float | None, digits: int = 3) -> str:
+    """Return a difference with its sign."""
+    return f"{value:+.{digits}f}".replace("-", "−") if value is not None and known(value) else NONE
+
+
 def decimal(value: float | None, digits: int = 3) -> str:
     """Return ``0.744``."""
     return f"{value:.{digits}f}" if value is not None and known(value) else NONE
@@ -57,6 +62,11 @@ def span(score: Mapping[str, Any], *, share: bool = True) -> str:
 def chance(p: float | None) -> str:
     """Return a p value; a very small one as a bound."""
     return NONE if p is None or not known(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def millions(value: int) -> str:
+    """Return ``11.18 M``, ``0.39 M``: of a network's parameters."""
+    return f"{value / 1e6:.2f}{THIN}M"
 
 
 def seconds(value: float) -> str:

@@ -50,7 +50,11 @@ class Scale:
     @classmethod
     def of_shares(cls, values: Iterable[float]) -> "Scale":
         """Return such a scale for shares, in percent."""
-        scale = cls.around(values)
+        given = list(values)
+        # Equal ones, such as those of a perfect classifier, need some room below.
+        scale = cls.around(
+            given if max(given) > min(given) else [*given, given[0] - 0.1 if given[0] > 0.1 else given[0] + 0.1]
+        )
         ticks = tuple(tick for tick in scale.ticks if tick <= 1)
         return cls(ticks[0], ticks[-1], ticks, "{:.0%}" if ticks[1] - ticks[0] >= 0.0099 else "{:.1%}")
 

@@ -1,0 +1,88 @@
+"""Compare how fast a model answers by all that can compute it: ``python -m mlops_cls.benchmark runs/latest``."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_cls.atomic import write_text
+from mlops_cls.cli import run_verb
+
+if TYPE_CHECKING:
+    from mlops_cls.bundle import Bundle
+    from mlops_cls.models.classifier import ImageClassifier
+
+EXAMPLE = """examples:
+  python -m mlops_cls.benchmark runs/latest
+  python -m mlops_cls.benchmark models/skin data.root=where_the_data_are_now --out speed.json
+  python -m mlops_cls.benchmark models/skin --no-accuracy --no-compile"""
+PACKAGES = ("mlops-cls", "torch", "timm", "onnxruntime", "openvino", "numpy")
+PICTURES = 1000
+
+
+def main(arguments: list[str]) -> None:
+    """Time all sides in turn, ask them about the test pictures, print the table."""
+    options = _parser().parse_intermixed_args(arguments)
+    from mlops_cls.benchmarking.sides import find_model, on_all_cores
+
+    bundle, classifier = find_model(options.model)
+    if classifier is None:
+        print("no times of torch, whose weights are not there: export with --weights, or give the run folder")
+    with on_all_cores():
+        text, measured = _measure(bundle, classifier, options)
+    print(text)
+    if options.out is not None:
+        write_text(options.out, json.dumps(measured, indent=2) + "\n")
+        print(f"written to {options.out}")
+
+
+def _measure(
+    bundle: "Bundle", classifier: "ImageClassifier | None", options: argparse.Namespace
+) -> tuple[str, dict[str, Any]]:
+    from mlops_cls.benchmarking.compare import costs, examples, speeds, table
+    from mlops_cls.benchmarking.machine import fingerprint
+    from mlops_cls.benchmarking.sides import sides_of, usable
+    from mlops_cls.exporting.pictures import open_data
+
+    data = open_data(bundle.card, options.overrides, otherwise="--no-accuracy") if options.accuracy else None
+    images = examples(bundle.card.preprocess, data)
+    sides = usable(sides_of(bundle, classifier, compiled=options.compile), images)
+    exact = costs(sides, data, options.pictures) if data else None
+    text, values = table(sides, speeds(sides, images, rounds=options.rounds), exact)
+    settings = {"model": str(options.model), "rounds": options.rounds, "size": bundle.card.preprocess.size}
+    network = bundle.card.architecture.name
+    machine = fingerprint(PACKAGES, Path.cwd())
+    return text, {"machine": machine, "settings": settings, "network": network, "sides": values}
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mlops_cls.benchmark",
+        description="Compare size, speed and accuracy of a model in torch, onnxruntime and OpenVINO, on this machine.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, help="a bundle, or the folder of a run that was exported")
+    parser.add_argument("overrides", nargs="*", help="where the data are now, such as data.root=FOLDER_OR_ZIP")
+    parser.add_argument("--rounds", type=_number, default=7, metavar="N", help="how often each is timed (7)")
+    parser.add_argument(
+        "--pictures", type=_number, default=PICTURES, metavar="N", help=f"test pictures for the accuracy ({PICTURES})"
+    )
+    parser.add_argument(
+        "--accuracy", action=argparse.BooleanOptionalAction, default=True, help="needs the data set (yes)"
+    )
+    parser.add_argument(
+        "--compile", action=argparse.BooleanOptionalAction, default=True, help="time torch.compile too (yes)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write all numbers and the machine as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    run_verb(main)

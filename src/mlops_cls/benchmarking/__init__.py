@@ -1,0 +1,1 @@
+"""How fast a trained model answers here, by what computes it, and what the speed costs."""
