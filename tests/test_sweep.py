@@ -23,7 +23,7 @@ from wandb_server import WandbServer
 COMMAND = ["${env}", "${interpreter}", "-m", "mlops_cls.train", "experiment=quickstart", "logger=none"]
 TINY = ["data.size=8", "data.subsample=0.3"]
 # A run whose loss grows beyond all numbers: it starts like any other, and fails.
-RATES = [1e-3, 1e-4, 1e30, 2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 7e-3, 8e-3]
+RATES = [1e-3, 1e-4, 1e30, 2e-3, 3e-3, 4e-3]
 
 
 def write_sweep(folder: Path, epochs: int, rates: list[float]) -> None:
@@ -71,23 +71,23 @@ def ended_in(log: str) -> set[int]:
 
 
 def test_killed_search_repeats_what_it_had_done(tmp_path: Path) -> None:
-    write_sweep(tmp_path, 2, RATES)
+    write_sweep(tmp_path, 1, RATES)
     log = tmp_path / "sweeps/digits/sweep.log"
     with searching(tmp_path, "--jobs", "2") as first:
-        wait_for(lambda: log.exists() and len(ended_in(log.read_text())) >= 4, first)
+        wait_for(lambda: log.exists() and len(ended_in(log.read_text())) >= 2, first)
         workers = psutil.Process(first.pid).children(recursive=True)
         first.kill()
     before = ended_in(log.read_text())
-    assert 4 <= len(before) < 10
+    assert 2 <= len(before) < len(RATES)
     psutil.wait_procs(workers, timeout=60)
     assert not any(worker.is_running() for worker in workers), "the workers outlive their driver"
 
-    with searching(tmp_path, "--jobs", "2") as second:
+    with searching(tmp_path) as second:
         said, errors = second.communicate(timeout=900)
         assert second.returncode == 0, errors
-    assert ended_in(said) == set(range(1, 11)) - before
+    assert ended_in(said) == set(range(1, len(RATES) + 1)) - before
     rows = table(tmp_path)
-    assert [row["state"] for row in rows.values()].count("done") == 9
+    assert [row["state"] for row in rows.values()].count("done") == len(RATES) - 1
     assert (rows[3]["state"], "loss became" in rows[3]["error"]) == ("failed", True)
     assert [float(row["optim.lr"]) for row in rows.values()] == RATES
     for number in before:
@@ -125,7 +125,9 @@ def test_one_file_means_other_things_to_wandb_and_without_it(
     wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    path = config_folder() / "sweep.yaml"
+    path = tmp_path / "sweep.yaml"
+    shipped = (config_folder() / "sweep.yaml").read_text()
+    path.write_text(shipped.replace("trainer.max_epochs=6", "trainer.max_epochs=2\n  - data.subsample=0.3"))
     home = Path(sys.executable).parent
     environment = os.environ | wandb_server.environment(tmp_path) | {"OMP_NUM_THREADS": "1"}
     environment["PATH"] = f"{home}{os.pathsep}{os.environ['PATH']}"
@@ -135,11 +137,11 @@ def test_one_file_means_other_things_to_wandb_and_without_it(
 
     assert wandb("sweep", str(path)).wait(120) == 0
     (wanted,) = wandb_server.sweeps.values()
-    agents = [wandb("agent", "--count", "2", f"{wanted.entity}/{wanted.project}/{wanted.name}") for _ in range(2)]
+    agents = [wandb("agent", "--count", "1", f"{wanted.entity}/{wanted.project}/{wanted.name}") for _ in range(2)]
     assert [agent.wait(400) for agent in agents] == [0, 0]
-    assert [wandb_server.runs[name].state for name in wanted.runs] == ["finished"] * 4
+    assert [wandb_server.runs[name].state for name in wanted.runs] == ["finished"] * 2
 
-    sweep.main([str(path), "--count", "2", "--folder", str(tmp_path / "sweeps"), "logger=none", *TINY[1:]])
+    sweep.main([str(path), "--count", "2", "--folder", str(tmp_path / "sweeps"), "logger=none"])
     with (tmp_path / "sweeps/sweep/trials.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     definition = read(path)

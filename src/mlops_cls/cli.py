@@ -15,6 +15,7 @@ VERBS = {
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
     "export": "make a trained classifier a folder that needs no torch, checked against its checkpoint",
     "benchmark": "compare size, speed and accuracy of an exported model by all that can compute it here",
+    "compare": "put finished runs beside one another, with paired differences",
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
     "publish": "give a model to others, by DVC or W&B's registry, if it is better than theirs",

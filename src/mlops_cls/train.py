@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mlops_cls.cli import run_verb
+from mlops_cls.importing import without_collection
 from mlops_cls.interruption import Interruption
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def _fit(config: "Config") -> "Run":
     number = processes_to_start(config)
     if number is not None:
         return launch(config, number)  # which computes nothing here, and needs no torch either
-    from mlops_cls.training import fit
+    with without_collection():
+        from mlops_cls.training import fit
 
     return fit(config)
 

@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 
 from mlops_cls.errors import Interrupted, MlopsError
+from mlops_cls.importing import without_collection
 from mlops_cls.launch import FAILURE, RUN, TASK
 
 
@@ -33,7 +34,9 @@ def main(place: Path) -> None:
 
 def _fit(place: Path) -> None:
     from mlops_cls.compose import change_data
-    from mlops_cls.training import fit
+
+    with without_collection():
+        from mlops_cls.training import fit
 
     task = json.loads((place / TASK).read_text())
     sys.argv = task["command"]  # what was typed, for the provenance

@@ -16,21 +16,17 @@ from mlops_cls.run import EVALUATION, TABLE
 from mlops_cls.scoring import data_for
 
 
-def subject_of(run: mc.Run) -> Subject:
-    with (run.folder / TABLE).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    return Subject(
-        card=run.card,
-        evaluation=json.loads((run.folder / EVALUATION).read_text(encoding="utf-8")),
-        outputs=Outputs.load(run.outputs("test")),
-        prepared=data_for(run.card, ()).prepared,
-        place=str(run.folder),
-        rows=rows,
-        best=int(run.metrics["epoch"]),
-        explain=partial(find_evidence, ImageClassifier.from_checkpoint(run.checkpoint)),
-    )
-
-
 @pytest.fixture(scope="session")
 def subject(tiny_run: mc.Run) -> Subject:
-    return subject_of(tiny_run)
+    with (tiny_run.folder / TABLE).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return Subject(
+        card=tiny_run.card,
+        evaluation=json.loads((tiny_run.folder / EVALUATION).read_text(encoding="utf-8")),
+        outputs=Outputs.load(tiny_run.outputs("test")),
+        prepared=data_for(tiny_run.card, ()).prepared,
+        place=str(tiny_run.folder),
+        rows=rows,
+        best=int(tiny_run.metrics["epoch"]),
+        explain=partial(find_evidence, ImageClassifier.from_checkpoint(tiny_run.checkpoint)),
+    )

@@ -82,18 +82,14 @@ def key_for(address: WandbAddress) -> str:
     try:
         check_access(key)
     except ConnectionError as error:
-        raise ArtifactError(
-            f"{address}: {error}; a version that was used here before, such as v3, needs none"
-        ) from error
+        raise ArtifactError(f"{address}: {error}; without it, give a version that was used here, such as v3") from error
     return key
 
 
 def _found(address: WandbAddress) -> Any:
     artifact = _looked_up(address)
     if artifact is None:
-        raise ArtifactError(
-            f"{address} does not exist in W&B at {base_url()}: look at its registry for names and aliases"
-        )
+        raise ArtifactError(f"{address} is not in W&B: {base_url()}/registry shows which collections and aliases are")
     return artifact
 
 

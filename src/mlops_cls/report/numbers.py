@@ -64,6 +64,11 @@ def chance(p: float | None) -> str:
     return NONE if p is None or not known(p) else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def millions(value: int) -> str:
+    """Return ``11.18 M``, ``0.39 M``: of a network's parameters."""
+    return f"{value / 1e6:.2f}{THIN}M"
+
+
 def seconds(value: float) -> str:
     """Return a time in the unit that a person would take."""
     if value < 90:

@@ -63,7 +63,7 @@ def write_report(path: Path, subject: Subject) -> None:
 def render(subject: Subject) -> str:
     """Return the page."""
     evaluation, card = subject.evaluation, subject.card
-    gallery = Gallery(subject.outputs, card.calibration.temperature, _pictures(subject.prepared, evaluation["split"]))
+    gallery = Gallery(subject.outputs, card.calibration.temperature, pictures_of(subject.prepared, evaluation["split"]))
     method, wrong, right = gallery.explained(subject.explain) if subject.explain else ("", [], [])
     return render_page(
         "report.html",
@@ -99,7 +99,7 @@ def render(subject: Subject) -> str:
     )
 
 
-def _pictures(prepared: Prepared, split: str) -> Callable[[int], Pixels]:
+def pictures_of(prepared: Prepared, split: str) -> Callable[[int], Pixels]:
     """Return the function from a row of the outputs to its picture; the outputs of all splits lie one after another."""
     parts = [prepared.images(name) for name in (SPLITS if split == "all" else (split,))]
 

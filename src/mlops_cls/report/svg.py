@@ -1,7 +1,7 @@
 """Charts as inline SVG: text that can be selected, colours that follow the page, light or dark, and no script."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -50,7 +50,11 @@ class Scale:
     @classmethod
     def of_shares(cls, values: Iterable[float]) -> "Scale":
         """Return such a scale for shares, in percent."""
-        scale = cls.around(values)
+        given = list(values)
+        # Equal ones, such as those of a perfect classifier, need some room below.
+        scale = cls.around(
+            given if max(given) > min(given) else [*given, given[0] - 0.1 if given[0] > 0.1 else given[0] + 0.1]
+        )
         ticks = tuple(tick for tick in scale.ticks if tick <= 1)
         return cls(ticks[0], ticks[-1], ticks, "{:.0%}" if ticks[1] - ticks[0] >= 0.0099 else "{:.1%}")
 
@@ -134,8 +138,3 @@ def _round_step(step: float) -> float:
 
 def _short(value: object) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-
-
-def join(parts: Sequence[str]) -> Markup:
-    """Return the parts one after the other."""
-    return Markup("").join(parts)

@@ -10,7 +10,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mlops_cls.data.doctor.findings import counted
 from mlops_cls.report import numbers
 
-FILTERS = ("percent", "points", "signed", "decimal", "span", "chance", "seconds", "day", "name_of", "breakable")
+FILTERS = (
+    "percent",
+    "millions",
+    "points",
+    "signed",
+    "decimal",
+    "span",
+    "chance",
+    "seconds",
+    "day",
+    "name_of",
+    "breakable",
+)
 
 
 def render_page(template: str, **values: Any) -> str:

@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from typing import IO, Any
 
 from mlops_cls.errors import MlopsError
+from mlops_cls.importing import without_collection
 from mlops_cls.search.storage import hold
 
 # A run that is told to stop writes a checkpoint at its next step; then patience is over.
@@ -96,7 +97,8 @@ def main(folder: Path, name: str) -> None:
     os.dup2(2, 1)
     with hold(folder, name):
         # Imported before it is said to be ready, so that no trial waits for torch.
-        import mlops_cls.training  # noqa: F401
+        with without_collection():
+            import mlops_cls.training  # noqa: F401
 
         link.ready()
         while (task := link.task()) is not None:
