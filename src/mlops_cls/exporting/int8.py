@@ -97,7 +97,7 @@ def add_int8(folder: Path, card: ModelCard, data: ImageDataModule, *, most_lost:
 
 
 def _last_layer(model: onnx.ModelProto) -> str:
-    return [node.name for node in model.graph.node if node.op_type in WITH_WEIGHTS][-1]
+    return str(next(node.name for node in reversed(model.graph.node) if node.op_type in WITH_WEIGHTS))
 
 
 @contextmanager
