@@ -53,10 +53,10 @@ def _bundle_of(model: Path, overrides: Sequence[str]) -> Bundle:
         if overrides:
             raise ConfigError(f"{' '.join(overrides)}: {model} is exported already, and no data are needed")
         return Bundle.open(model)
-    from mlops_cls.run import find_checkpoint
+    from mlops_cls.run import find_checkpoint, home_of
 
     checkpoint = find_checkpoint(model)
-    home = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+    home = home_of(checkpoint)
     return _exported_before(home) or _export(checkpoint, home / FOLDER, overrides)
 
 
