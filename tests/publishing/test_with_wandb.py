@@ -80,7 +80,7 @@ def test_a_failing_server_passes_for_an_empty_registry(online: WandbServer, tiny
         published(tiny_bundle, "--if-better")
     online.forbidden.clear()
     online.forbidden.add("LinkArtifact")
-    with pytest.raises(ArtifactError, match=r"wandb:digits:best was not published: W&B says: "):
+    with pytest.raises(ArtifactError, match=r"digits was not published: W&B says: "):
         published(tiny_bundle)
 
 

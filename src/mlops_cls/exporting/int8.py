@@ -97,7 +97,8 @@ def add_int8(folder: Path, card: ModelCard, data: ImageDataModule, *, most_lost:
 
 
 def _last_layer(model: onnx.ModelProto) -> str:
-    return str(next(node.name for node in reversed(model.graph.node) if node.op_type in WITH_WEIGHTS))
+    names: list[str] = [node.name for node in model.graph.node if node.op_type in WITH_WEIGHTS]
+    return names[-1]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mlops_cls.atomic import replacing_folder
-from mlops_cls.bundle import Bundle
+from mlops_cls.bundle import CARD, Bundle
 from mlops_cls.data.dvc import SETTINGS, tracked
 from mlops_cls.errors import ArtifactError, ConfigError, DataError, did_you_mean, first_few
 from mlops_cls.publishing.address import DvcAddress
@@ -142,7 +142,7 @@ def _verified(home: Path, file: Path) -> Path:
 
 def _copy(bundle: Bundle, folder: Path) -> None:
     """Copy what the card names, and nothing that came to lie beside it."""
-    for name in ("card.json", *bundle.card.export["files"]):
+    for name in (CARD, *bundle.card.export["files"]):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.folder / name, folder / name)
 
