@@ -10,7 +10,7 @@ from mlops_cls.backends.kinds import KINDS
 from mlops_cls.benchmarking.machine import markdown
 from mlops_cls.benchmarking.timing import summarise
 from mlops_cls.bundle import Bundle
-from mlops_cls.errors import ArtifactError
+from mlops_cls.errors import ArtifactError, DataError
 
 
 def test_the_table_has_every_side_that_can_compute(
@@ -33,6 +33,11 @@ def test_the_table_has_every_side_that_can_compute(
 def test_a_run_that_was_not_exported_says_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"mlops_cls\.export .* --int8 comes first"):
         benchmark.main([str(tmp_path)])
+
+
+def test_a_place_for_the_numbers_is_asked_for_first(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the folder .* does not exist"):
+        benchmark.main([str(tmp_path), "--out", str(tmp_path / "gone" / "speed.json")])
 
 
 def test_sides_are_compared_within_a_round() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_cls.atomic import write_text
 from mlops_cls.cli import run_verb
+from mlops_cls.errors import DataError
 
 if TYPE_CHECKING:
     from mlops_cls.bundle import Bundle
@@ -23,6 +24,8 @@ PICTURES = 1000
 def main(arguments: list[str]) -> None:
     """Time all sides in turn, ask them about the test pictures, print the table."""
     options = _parser().parse_intermixed_args(arguments)
+    if options.out is not None and not options.out.absolute().parent.is_dir():
+        raise DataError(f"--out {options.out}: the folder {options.out.parent} does not exist")
     from mlops_cls.benchmarking.sides import find_model, on_all_cores
 
     bundle, classifier = find_model(options.model)
