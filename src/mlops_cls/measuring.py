@@ -36,6 +36,36 @@ class Extras:
     probe: bool = False
 
 
+def evaluate_run(
+    model: str | Path,
+    split: str = "test",
+    *,
+    overrides: Sequence[str] = (),
+    against: Sequence[str | Path] = (),
+    flips: bool = False,
+    robustness: int = 0,
+    probe: bool = False,
+) -> Evaluation:
+    """Return what a run, a checkpoint or a bundle is worth on a split, every score with its 95 % interval.
+
+    Args:
+        model: a run folder, a .ckpt file of ours or a bundle.
+        split: train, val, test or all.
+        overrides: changed data settings, such as ``data=folder`` and ``data.root=FOLDER``.
+        against: others, to be compared with on the same pictures.
+        flips: also the mean over each picture and its mirror image.
+        robustness: also on so many pictures made worse in 15 ways; 0: not.
+        probe: also a linear model on small pictures, as a baseline.
+
+    Raises:
+        ArtifactError: no model of ours, or one in `against` was scored on other pictures.
+        ConfigError: an override is wrong, or the probe is to be scored on the pictures that it learns from.
+        DataError: the data are needed and cannot be prepared.
+    """
+    extras = Extras(against=[Path(path) for path in against], flips=flips, robustness=robustness, probe=probe)
+    return Measured(Path(model), split, overrides).evaluate(extras)
+
+
 class Measured:
     """A classifier on a split: its outputs, as it has kept them or as it gives them now, and what they are worth.
 

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from mlops_cls.atomic import replacing_folder
 from mlops_cls.backends.base import Backend
 from mlops_cls.backends.with_onnxruntime import OnnxRuntime
-from mlops_cls.bundle import MODEL, MODEL_CARD, OUTPUTS, REFERENCE, SAMPLES, WEIGHTS, Bundle, seal
+from mlops_cls.bundle import FOLDER, MODEL, MODEL_CARD, OUTPUTS, REFERENCE, SAMPLES, WEIGHTS, Bundle, seal
 from mlops_cls.card import ModelCard
 from mlops_cls.checkpoint_forward import load_forward
 from mlops_cls.data.datamodules import ImageDataModule
@@ -30,8 +30,10 @@ from mlops_cls.exporting.pictures import from_folder, open_data, pictures_of, sp
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.monitoring.making import make_reference
 from mlops_cls.pictures import Pixels
+from mlops_cls.run import find_checkpoint, home_of
 
 PACKAGES = ("mlops-cls", "torch", "timm", "onnx", "onnxscript", "onnxruntime")
+MOST_LOST = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,39 @@ class Wishes:
     weights: bool = False
     samples: int = 0
     int8: bool = False
-    most_lost: float = 0.01
+    most_lost: float = MOST_LOST
     """The most accuracy that the 8-bit model may lose, by the worse end of a 95 % interval on validation."""
+
+
+def export_run(
+    model: str | Path,
+    out: str | Path | None = None,
+    *,
+    weights: bool = False,
+    samples: int = 0,
+    int8: bool = False,
+    most_lost: float = MOST_LOST,
+    overrides: Sequence[str] = (),
+) -> Bundle:
+    """Write the bundle of a run, in place of an older one.
+
+    Args:
+        model: a run folder, or a .ckpt file of ours.
+        out: folder of the bundle; None: ``bundle`` in the run folder.
+        weights: add the network's weights as safetensors.
+        samples: add so many test pictures with the answers to them.
+        int8: add the model in 8-bit numbers, if it loses little.
+        most_lost: the most accuracy that it may lose, by the worse end of a 95 % interval on validation.
+        overrides: where the data are now, such as ``data.root=FOLDER``.
+
+    Raises:
+        ArtifactError: not our checkpoint, something else lies at `out`, or the model answers otherwise.
+        DataError: no pictures to compare on.
+    """
+    checkpoint = find_checkpoint(model)
+    place = Path(out) if out else home_of(checkpoint) / FOLDER
+    wishes = Wishes(weights=weights, samples=samples, int8=int8, most_lost=most_lost)
+    return export_checkpoint(checkpoint, place, wishes, overrides=overrides)
 
 
 def export_checkpoint(
