@@ -153,3 +153,14 @@ def test_memory_benchmark_reads_both_sizes(load: Load, tmp_path: Path, capsys: p
     kinds = {f"main {what} {kind}" for what in ("peak", "steady") for kind in ("Rss", "Pss", "Anonymous")}
     for size in ("small", "large"):
         assert_measured(content["rounds"]["0"][size], kinds, 1)
+
+
+def test_coverage_benchmark_tells_shares_of_draws(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("coverage")
+    monkeypatch.setattr(module, "POPULATION", 2000)
+    worlds = {"single": module.World((0.5, 0.5), 40), "grouped": module.World((0.3, 0.7), 20, (1, 3), 1.0)}
+    monkeypatch.setattr(module, "WORLDS", worlds)
+    found = dict(module.rows(draws=4, repeats=20))
+    assert found.keys() == worlds.keys()
+    assert all(0 <= share <= 1 for figures in found.values() for share in figures.values())
+    assert found["grouped"].keys() >= {*module.SCORES, "accuracy alarm", "log_loss held"}

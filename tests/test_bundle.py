@@ -96,3 +96,11 @@ def test_a_folder_is_replaced_by_a_finished_one_only(tmp_path: Path) -> None:
     with replacing_folder(place) as aside:
         (aside / "second").touch()
     assert [file.name for file in tmp_path.rglob("*")] == ["folder", "second"]
+
+
+def test_a_folder_is_there_again_after_a_writer_that_was_killed_between_two_steps(tmp_path: Path) -> None:
+    (tmp_path / ".folder.before").mkdir()
+    (tmp_path / ".folder.before" / "first").touch()
+    with pytest.raises(OSError, match="full"), replacing_folder(tmp_path / "folder"):
+        raise OSError("full")
+    assert [file.name for file in tmp_path.rglob("*")] == ["folder", "first"]

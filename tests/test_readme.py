@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,21 @@ def test_readme_opens_with_the_two_commands_that_do_everything() -> None:
 def test_train_commands_of_the_readme_would_start(line: str) -> None:
     overrides = [word for word in shlex.split(line.removeprefix(TRAIN), comments=True) if word != "-m"]
     check(load_config(*(re.sub(",.*", "", override) for override in overrides)))
+
+
+def options_of(pages: list[Path]) -> list[str]:
+    """Return every command of ours in the pages whose verb has options, as it is typed."""
+    lines = [line.strip() for page in pages for line in page.read_text().splitlines()]
+    found = [line for line in lines if re.match(r"(uv run )?python -m mlops_cls\.\w+ [^`]*$", line)]
+    return [line.removeprefix("uv run ").removeprefix("python -m mlops_cls.") for line in found]
+
+
+@pytest.mark.parametrize("line", sorted(set(options_of([README, *(README.parent / "docs").glob("*.md")]))))
+def test_options_that_the_pages_name_are_refused(line: str) -> None:
+    verb, *words = shlex.split(line.partition(" > ")[0], comments=True)
+    module = import_module(f"mlops_cls.{verb}")
+    if parser := getattr(module, "_parser", None):
+        parser().parse_intermixed_args([word for word in words if word != "\\"])
 
 
 def test_verbs_of_the_readme_exist() -> None:

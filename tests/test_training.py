@@ -243,6 +243,13 @@ def test_offline_wandb_run_is_kept_in_the_run_folder_without_a_prompt(
     assert f"python -m mlops_cls.sync {run.folder}" in capsys.readouterr().out
 
 
+def test_a_report_is_drawn_though_none_is_wanted(tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    run = mc.fit(load_config(*tiny_overrides, "trainer.max_epochs=1", "run.report=false", "run.resume=never"))
+    assert not (run.folder / "report.html").exists()
+    assert "report.html" not in capsys.readouterr().out
+    assert (run.folder / "MODEL_CARD.md").read_text().startswith("---")
+
+
 def test_last_lines_name_score_checkpoint_and_next_command(
     tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

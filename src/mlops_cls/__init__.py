@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlops_cls.build import make_card
+    from mlops_cls.bundle import Bundle
     from mlops_cls.card import ModelCard, Preprocess
+    from mlops_cls.comparing import compare_runs
     from mlops_cls.compose import load_config
     from mlops_cls.config import Config
     from mlops_cls.data.datamodules import (
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     )
     from mlops_cls.data.manifest import Plan
     from mlops_cls.errors import ArtifactError, ConfigError, DataError, MlopsError
+    from mlops_cls.exporting.write import export_run
     from mlops_cls.folds import CrossValidation, cross_validate
+    from mlops_cls.measuring import evaluate_run
     from mlops_cls.models.classifier import ImageClassifier
     from mlops_cls.predictor import Prediction, Predictor
     from mlops_cls.reproducing import reproduce_run
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ArtifactError",
+    "Bundle",
     "Config",
     "ConfigError",
     "CrossValidation",
@@ -63,7 +68,10 @@ __all__ = [
     "SeabedDataModule",
     "SkinLesionDataModule",
     "TableDataModule",
+    "compare_runs",
     "cross_validate",
+    "evaluate_run",
+    "export_run",
     "fit",
     "load_config",
     "make_card",
@@ -72,7 +80,9 @@ __all__ = [
 
 _HOMES = {
     "build": ("make_card",),
+    "bundle": ("Bundle",),
     "card": ("ModelCard", "Preprocess"),
+    "comparing": ("compare_runs",),
     "compose": ("load_config",),
     "config": ("Config",),
     "data.datamodules": (
@@ -88,7 +98,9 @@ _HOMES = {
     ),
     "data.manifest": ("Plan",),
     "errors": ("ArtifactError", "ConfigError", "DataError", "MlopsError"),
+    "exporting.write": ("export_run",),
     "folds": ("CrossValidation", "cross_validate"),
+    "measuring": ("evaluate_run",),
     "models.classifier": ("ImageClassifier",),
     "predictor": ("Prediction", "Predictor"),
     "reproducing": ("reproduce_run",),

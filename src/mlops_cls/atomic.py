@@ -16,8 +16,7 @@ def replacing(path: Path) -> Iterator[Path]:
     aside = path.with_name(f"{path.name}.partial")
     try:
         yield aside
-        with aside.open("rb+") as written:
-            os.fsync(written.fileno())  # before the name: a machine that goes down may keep one without the other
+        _reach_the_disk(aside)
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
@@ -37,14 +36,25 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     There must be one writer at a time. What a killed one left is thrown away by the next.
     """
     aside, before = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.before")
+    if before.exists() and not path.exists():
+        before.rename(path)  # the last writer was killed between the two steps
     for left in (aside, before):
         shutil.rmtree(left, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
         yield aside
+        for file in aside.rglob("*"):
+            _reach_the_disk(file)
         if path.exists():
             path.rename(before)
         aside.rename(path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     shutil.rmtree(before, ignore_errors=True)
+
+
+def _reach_the_disk(file: Path) -> None:
+    """Write a file through before it gets its name: a machine that goes down may keep one without the other."""
+    if file.is_file():
+        with file.open("rb+") as written:
+            os.fsync(written.fileno())

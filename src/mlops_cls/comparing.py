@@ -45,6 +45,11 @@ def find_runs(given: Iterable[str]) -> tuple[list[Run], dict[str, str]]:
     return list(runs.values()), skipped
 
 
+def compare_runs(*given: str | Path, best: bool = False) -> Comparison:
+    """Return finished runs side by side; see `find_runs` and `compare`."""
+    return compare(*find_runs(map(str, given)), best=best)
+
+
 def compare(runs: Sequence[Run], skipped: Mapping[str, str], *, best: bool = False) -> Comparison:
     """Return the runs side by side, compared in pairs with the first one or the most accurate one on test.
 

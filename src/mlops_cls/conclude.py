@@ -19,6 +19,7 @@ from mlops_cls.evaluation.collect import collect, training_scores
 from mlops_cls.evaluation.outputs import Outputs
 from mlops_cls.evaluation.plots import draw_confusion, draw_curves
 from mlops_cls.evaluation.tables import write_per_class, write_predictions
+from mlops_cls.kept import sign
 from mlops_cls.models.classifier import CARD_KEY, ImageClassifier
 from mlops_cls.models.evidence import find_evidence
 from mlops_cls.models.weights import read_checkpoint
@@ -61,6 +62,7 @@ def conclude(
     _write(run, outputs, evaluation)
     tracker.summarise(run.metrics, _draw(run, outputs["test"], list(rows.values()), monitor))
     tracker.keep_model(run.card, {Upload.best: [run.checkpoint], Upload.last: [folder / LAST]})
+    write_text(folder / MODEL_CARD, model_card(run.card, run.evaluation, data.manifest))
     if report:
         _write_report(run, outputs["test"], data, list(rows.values()), best)
     # Last, for by this file a run is known to be finished.
@@ -94,6 +96,7 @@ def _write(run: Run, outputs: Mapping[str, Outputs], evaluation: Evaluation) -> 
     write_per_class(run.folder / "per_class.csv", outputs["test"])
     write_predictions(run.folder / PREDICTIONS, outputs["test"], run.card.calibration.temperature)
     _replace_card(run.checkpoint, run.card)
+    sign(run)
 
 
 def _draw(run: Run, test: Outputs, rows: Sequence[Row], monitor: Monitor) -> dict[str, Path]:
@@ -107,11 +110,10 @@ def _draw(run: Run, test: Outputs, rows: Sequence[Row], monitor: Monitor) -> dic
 def _write_report(
     run: Run, test: Outputs, data: ImageDataModule, rows: Sequence[Row], classifier: ImageClassifier
 ) -> None:
-    """Write the page for people, and the model card in its usual form."""
-    evaluation = run.evaluation
+    """Write the page that shows what the run came to."""
     subject = Subject(
         card=run.card,
-        evaluation=evaluation,
+        evaluation=run.evaluation,
         outputs=test,
         prepared=data.prepared,
         place=str(run.folder),
@@ -120,7 +122,6 @@ def _write_report(
         explain=partial(find_evidence, classifier),
     )
     write_report(run.folder / REPORT, subject)
-    write_text(run.folder / MODEL_CARD, model_card(run.card, evaluation, data.manifest))
 
 
 def _replace_card(checkpoint: Path, card: ModelCard) -> None:

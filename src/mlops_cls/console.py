@@ -23,8 +23,8 @@ class _AboveProgressBars(logging.Handler):
 
 
 @contextmanager
-def say_to(path: Path) -> Iterator[None]:
-    """Send the package's log lines to standard output and append them, with the time, to `path`.
+def say_to(path: Path | None) -> Iterator[None]:
+    """Send the package's log lines to standard output and append them, with the time, to `path` if there is one.
 
     Of several processes the first one's alone, since all say the same.
     """
@@ -45,8 +45,11 @@ def say_to(path: Path) -> Iterator[None]:
             handler.close()
 
 
-def _handlers(path: Path) -> list[logging.Handler]:
-    screen, file = _AboveProgressBars(), logging.FileHandler(path, encoding="utf-8")
+def _handlers(path: Path | None) -> list[logging.Handler]:
+    screen = _AboveProgressBars()
+    if path is None:
+        return [screen]
+    file = logging.FileHandler(path, encoding="utf-8")
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     return [screen, file]
 

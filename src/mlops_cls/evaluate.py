@@ -5,15 +5,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_cls.backends.kinds import DEFAULT
 from mlops_cls.cli import run_verb
 
 if TYPE_CHECKING:
-    from mlops_cls.card import ModelCard
+    from mlops_cls.evaluation.assess import Evaluation
     from mlops_cls.evaluation.outputs import Outputs
 
 EXAMPLE = """examples:
   python -m mlops_cls.evaluate runs/latest
-  python -m mlops_cls.evaluate runs/latest --split val
+  python -m mlops_cls.evaluate runs/latest --against runs/2026-11-20_09-30-00_resnet18
+  python -m mlops_cls.evaluate runs/latest --split val --robustness --flips --probe
+  python -m mlops_cls.evaluate runs/latest/bundle
   python -m mlops_cls.evaluate runs/latest --split all data=folder data.root=new_pictures"""
 SPLITS = ("train", "val", "test", "all")
 
@@ -21,66 +24,89 @@ SPLITS = ("train", "val", "test", "all")
 def main(arguments: list[str]) -> None:
     """Score on the data the classifier was trained for, or on other data of the same classes."""
     options = _parser().parse_intermixed_args(arguments)
-    from mlops_cls.run import find_checkpoint
-    from mlops_cls.scoring import score_checkpoint
+    from mlops_cls.evaluation.text import lines
+    from mlops_cls.measuring import Extras, Measured
 
-    checkpoint = find_checkpoint(options.model)
-    card, outputs = score_checkpoint(checkpoint, options.split, options.overrides, device=options.device)
-    folder = options.out or _default_folder(checkpoint) / options.split
-    _write(folder, card, outputs, options.split)
-    _print(card, outputs, folder)
+    model, split = options.model, options.split
+    measured = Measured(model, split, options.overrides, device=options.device, backend=options.backend)
+    extras = Extras(
+        against=options.against,
+        flips=options.flips,
+        probe=options.probe,
+        robustness=options.robustness_limit if options.robustness else 0,
+    )
+    evaluation = measured.evaluate(extras)
+    folder = options.out or _default_folder(model) / split
+    _write(folder, evaluation, measured.outputs)
+    print("\n".join(lines(evaluation.to_dict())))
+    print(f"\nwritten to {folder}: {', '.join(sorted(file.name for file in folder.iterdir() if file.is_file()))}")
 
 
-def _default_folder(checkpoint: Path) -> Path:
-    home = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+def _default_folder(model: Path) -> Path:
+    """Return evaluation/ of the run, or beside a bundle or a checkpoint that lies elsewhere."""
+    if model.is_dir():
+        from mlops_cls.bundle import Bundle
+
+        return model.with_name(f"{model.resolve().name}_evaluation") if Bundle.is_at(model) else model / "evaluation"
+    home = model.parent.parent if model.parent.name == "checkpoints" else model.parent
     return home / "evaluation"
 
 
-def _write(folder: Path, card: "ModelCard", outputs: "Outputs", split: str) -> None:
-    from mlops_cls.evaluation.collect import training_scores
+def _write(folder: Path, evaluation: "Evaluation", outputs: "Outputs") -> None:
+    from mlops_cls.atomic import write_text
+    from mlops_cls.evaluation.answers import Answers
     from mlops_cls.evaluation.plots import draw_confusion
     from mlops_cls.evaluation.tables import write_per_class, write_predictions
+    from mlops_cls.run import EVALUATION, METRICS
 
     folder.mkdir(parents=True, exist_ok=True)
-    scores = {f"{split}/{name}": value for name, value in training_scores(outputs).items()}
-    (folder / "metrics.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    write_predictions(folder / "predictions.csv", outputs, card.calibration.temperature)
+    split = evaluation.split
+    # Of training, which knew no temperature.
+    loss = float(Answers.of(outputs).log_losses.mean())
+    scores = {f"{split}/loss": loss, **evaluation.scores()}
+    write_text(folder / METRICS, json.dumps(scores, indent=2) + "\n")
+    evaluation.save(folder / EVALUATION)
+    write_predictions(folder / "predictions.csv", outputs, evaluation.calibration["temperature"])
     write_per_class(folder / "per_class.csv", outputs)
-    title = f"{split}, {len(outputs.labels)} pictures, accuracy {scores[f'{split}/accuracy']:.3f}"
-    draw_confusion(folder / "confusion.png", outputs.confusion, card.classes, title=title)
+    title = f"{split}, {evaluation.pictures} pictures, accuracy {scores[f'{split}/accuracy']:.3f}"
+    draw_confusion(folder / "confusion.png", outputs.confusion, outputs.classes, title=title)
 
 
-def _print(card: "ModelCard", outputs: "Outputs", folder: Path) -> None:
-    import torch
-
-    from mlops_cls.evaluation.collect import training_scores
-    from mlops_cls.models.metrics import per_class
-
-    each = per_class(torch.from_numpy(outputs.confusion))
-    width = max(map(len, ("class", *card.classes)))
-    print(f"{'class':<{width}}  precision  recall     f1  pictures")
-    for i, name in enumerate(card.classes):
-        precision, recall, f1, support = (float(each[key][i]) for key in ("precision", "recall", "f1", "support"))
-        print(f"{name:<{width}}  {precision:9.4f}  {recall:6.4f}  {f1:5.3f}  {support:8.0f}")
-    for score, value in training_scores(outputs).items():
-        print(f"{score:<17}  {value:.4f}")
-    print(f"written to {folder}")
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mlops_cls.evaluate",
-        description="Score a trained classifier on a split, in float32, as training did at its end.",
+        description="Score a trained classifier on a split, with 95 % intervals (see docs/evaluation.md).",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, help="a run folder or a .ckpt file")
+    parser.add_argument("model", type=Path, help="a run folder, a .ckpt file or a bundle")
     parser.add_argument(
         "overrides", nargs="*", help="other data, such as data=folder data.root=FOLDER; other store: data.store=FOLDER"
     )
     parser.add_argument("--split", choices=SPLITS, default="test", help="default: test")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="another run or bundle, to be compared with on the same pictures; may be given several times",
+    )
+    parser.add_argument("--flips", action="store_true", help="try the mean over each picture and its mirror image")
+    parser.add_argument("--robustness", action="store_true", help="score pictures that were made worse in 15 ways")
+    parser.add_argument(
+        "--robustness-limit", type=_positive, default=1000, metavar="N", help="of so many pictures (default 1000)"
+    )
+    parser.add_argument("--probe", action="store_true", help="train a linear model on small pictures, as a baseline")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: evaluation/SPLIT in the run folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    parser.add_argument("--backend", default=DEFAULT, help=f"what computes a bundle (default {DEFAULT})")
     return parser
 
 

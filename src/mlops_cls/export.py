@@ -22,18 +22,16 @@ EXAMPLE = """examples:
 def main(arguments: list[str]) -> None:
     """Write the bundle, compare it with the checkpoint on real pictures, and say what is in it."""
     options = _parser().parse_intermixed_args(arguments)
+    from mlops_cls.console import say_to
     from mlops_cls.exporting.write import Wishes, export_checkpoint
-    from mlops_cls.run import find_checkpoint
+    from mlops_cls.run import find_checkpoint, home_of
 
     checkpoint = find_checkpoint(options.model)
     wishes = Wishes(weights=options.weights, samples=options.samples, int8=options.int8, most_lost=options.most_lost)
-    out = options.out or _home(checkpoint) / FOLDER
-    bundle = export_checkpoint(checkpoint, out, wishes, overrides=options.overrides, pictures=options.pictures)
+    out = options.out or home_of(checkpoint) / FOLDER
+    with say_to(None):
+        bundle = export_checkpoint(checkpoint, out, wishes, overrides=options.overrides, pictures=options.pictures)
     _print(bundle)
-
-
-def _home(checkpoint: Path) -> Path:
-    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
 
 
 def _print(bundle: "Bundle") -> None:

@@ -53,10 +53,10 @@ def _bundle_of(model: Path, overrides: Sequence[str]) -> Bundle:
         if overrides:
             raise ConfigError(f"{' '.join(overrides)}: {model} is exported already, and no data are needed")
         return Bundle.open(model)
-    from mlops_cls.run import find_checkpoint
+    from mlops_cls.run import find_checkpoint, home_of
 
     checkpoint = find_checkpoint(model)
-    home = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+    home = home_of(checkpoint)
     return _exported_before(home) or _export(checkpoint, home / FOLDER, overrides)
 
 
@@ -118,12 +118,12 @@ def _put_under_dvc(bundle: Bundle, address: DvcAddress, *, push: bool) -> None:
 
 
 def _put_in_wandb(bundle: Bundle, address: WandbAddress, aliases: Sequence[str]) -> None:
-    from mlops_cls.publishing.with_wandb import key_for, put_in_wandb
+    from mlops_cls.publishing.with_wandb import put_in_wandb
 
     logger = _config(bundle.card).get("logger", {})
     project = logger.get("project") or os.environ.get("WANDB_PROJECT", "mlops_cls")
     entity = logger.get("entity") or os.environ.get("WANDB_ENTITY")
-    version = put_in_wandb(bundle, address, aliases, project=project, entity=entity, key=key_for(address))
+    version = put_in_wandb(bundle, address, aliases, project=project, entity=entity)
     print(f"published {version}, which is now {' and '.join(aliases)}")
     print(f'load  mlops_cls.Predictor.load("{address}")')
 

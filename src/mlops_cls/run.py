@@ -88,6 +88,11 @@ def find_checkpoint(path: str | Path) -> Path:
     return found
 
 
+def home_of(checkpoint: Path) -> Path:
+    """Return the run folder of a checkpoint, or the folder of one that lies elsewhere."""
+    return checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+
+
 def new_run_folder(config: RunConfig, settings: Mapping[str, Any]) -> tuple[Path, FileLock]:
     """Make ``<folder>/<time>_<name>`` with its settings, unlike any other, and return it locked.
 

@@ -84,6 +84,11 @@ def test_a_missing_library_says_what_to_install(tiny_bundle: Bundle, monkeypatch
         open_backend(tiny_bundle, "openvino")
 
 
+def test_openvino_tells_nobody_that_it_was_imported(tiny_bundle: Bundle) -> None:
+    open_backend(tiny_bundle, "openvino")
+    assert "openvino_telemetry" not in sys.modules
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

@@ -59,6 +59,12 @@ def test_something_else_is_never_replaced(tiny_run: mc.Run, tmp_path: Path) -> N
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_place_that_cannot_be_written_is_told(tiny_run: mc.Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ArtifactError, match=r"file/bundle cannot be written .*--out"):
+        export.main([str(tiny_run.folder), "--out", str(tmp_path / "file" / "bundle")])
+
+
 def test_data_that_are_gone_are_asked_for(tiny_run: mc.Run, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     with pytest.raises(DataError, match=r"(?s)gone.*data\.root=FOLDER_OR_ZIP, or use --pictures"):

@@ -1,6 +1,9 @@
 """Answers of OpenVINO on the CPU, from the same model files; an extra, since it is large."""
 
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ from mlops_cls.backends.base import Floats, cores
 from mlops_cls.bundle import EMBEDDING, IMAGES, PROBABILITIES
 from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.pictures import Pixels
+
+TELEMETRY = "openvino_telemetry"
 
 
 class OpenVino:
@@ -51,7 +56,21 @@ class OpenVino:
 
 def _imported() -> Any:
     try:
-        import openvino
+        with _without_telemetry():
+            import openvino
     except ModuleNotFoundError as error:
         raise ConfigError("backend=openvino: it is not installed; pip install 'mlops-cls[openvino]'") from error
     return openvino
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Hide the package by which `import openvino` tells Google Analytics of itself, unasked; it does without."""
+    unknown = TELEMETRY not in sys.modules
+    if unknown:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if unknown:
+            del sys.modules[TELEMETRY]

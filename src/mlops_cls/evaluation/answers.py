@@ -23,7 +23,7 @@ class Answers:
     @classmethod
     def of(cls, outputs: Outputs, temperature: float = 1.0) -> "Answers":
         """Return the answers that anyone sees: the softmax of logits divided by the temperature."""
-        return cls(outputs.labels, log_softmax(outputs.logits.astype(np.float64) / temperature, axis=1))
+        return cls(outputs.labels, calibrated(outputs.logits, temperature))
 
     @property
     def num_classes(self) -> int:
@@ -69,6 +69,11 @@ class Answers:
         table[rows, 1, self.labels] = 1
         table[rows, 2, self.predicted] = 1
         return table.reshape(len(rows), -1)
+
+
+def calibrated(logits: NDArray[np.float32], temperature: float) -> Floats:
+    """Return log probabilities float64[N,K] from logits float32[N,K]."""
+    return np.asarray(log_softmax(logits.astype(np.float64) / temperature, axis=1))
 
 
 def split_counts(sums: Floats) -> tuple[Floats, Floats, Floats]:

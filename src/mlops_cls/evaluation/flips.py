@@ -21,16 +21,13 @@ def flip_scores(
     """Return accuracy with flips, and the differences to that without; nothing else uses flips.
 
     Args:
-        log_probabilities: from uint8[B,C,H,W] to float64[B,K], as for `plain`.
+        log_probabilities: from uint8[B,H,W,C] to float64[B,K], as for `plain`.
         pictures: uint8[N,H,W,C].
         plain: the answers for the pictures as they are.
         resampling: of these pictures.
     """
     mirrored = np.concatenate(
-        [
-            log_probabilities(np.ascontiguousarray(pictures[start : start + BATCH, :, ::-1].transpose(0, 3, 1, 2)))
-            for start in range(0, len(pictures), BATCH)
-        ]
+        [log_probabilities(pictures[start : start + BATCH, :, ::-1]) for start in range(0, len(pictures), BATCH)]
     )
     both = Answers(plain.labels, np.logaddexp(plain.log_probabilities, mirrored) - np.log(2))
     return {

@@ -10,6 +10,9 @@ from mlops_cls.evaluation.resampling import CONFIDENCE, Resampling
 from mlops_cls.models.rates import Floats
 
 TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+FARTHEST = 5.0
+"""Standard errors that a studentised interval reaches at most: where two or three pictures make all of the loss, many
+resamples have none of them and hardly any spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def mean_interval(values: Floats, resampling: Resampling) -> Estimate:
     known = errors > 0
     if not known.any():
         return Estimate(mean, mean, mean)
-    low, high = np.quantile((means[known] - centre) / errors[known], TAILS)
+    low, high = np.quantile((means[known] - centre) / errors[known], TAILS).clip(-FARTHEST, FARTHEST)
     return Estimate(mean, float(max(mean - high * error, 0)), float(mean - low * error))
 
 

@@ -11,7 +11,7 @@ from mlops_cls.evaluation.intervals import Estimate, gap_interval, mean_interval
 from mlops_cls.evaluation.resampling import Resampling, deviations
 from mlops_cls.models.rates import Floats, class_rates, mean_rates, mean_where
 
-SLACK, AREA_SLACK = 2.0, 10.0
+SLACK, AREA_SLACK = 2.0, 3.0
 """How many times more a mean over classes, or an area under the curve, may tell than a share of as many pictures: the
 variance of shares that differ between classes is less. Without a limit a classifier that calls everything one class
 would have intervals of no width."""

@@ -36,7 +36,7 @@ class Difference:
         return Estimate(self.difference, self.low, self.high)
 
 
-def differences(answers: Answers, other: Answers, resampling: Resampling) -> list[Difference]:
+def differences(answers: Answers, other: Answers, resampling: Resampling, *, flips: int = FLIPS) -> list[Difference]:
     """Return the differences of accuracy, balanced accuracy and log loss on the same pictures in the same order.
 
     Each is a sum over groups (over pictures, where they are not grouped). Its interval is Student's, from their spread.
@@ -53,7 +53,7 @@ def differences(answers: Answers, other: Answers, resampling: Resampling) -> lis
     one = np.ones_like(weight)
     moves = values - mean * np.column_stack([one, weight, one])
     low, high = _interval(mean, moves, resampling)
-    p = sign_flip_p(resampling.group_sums(values))
+    p = sign_flip_p(resampling.group_sums(values), flips=flips)
     names = ("accuracy", "balanced_accuracy", "log_loss")
     rows = zip(names, mean.tolist(), low.tolist(), high.tolist(), p.tolist(), strict=True)
     return [Difference(*row) for row in rows]

@@ -82,7 +82,7 @@ def robustness(
     """Return accuracy per corruption and severity, and its change against the same pictures as they are.
 
     Args:
-        log_probabilities: from uint8[B,C,H,W] to float64[B,K], as for `clean`.
+        log_probabilities: from uint8[B,H,W,C] to float64[B,K], as for `clean`.
         pictures: uint8[N,H,W,C], as `chosen_rows` has chosen them.
         ids: of the pictures.
         clean: the answers for the pictures as they are.
@@ -115,7 +115,7 @@ def _answer(
     for start in range(0, len(ids), BATCH):
         rows = range(start, min(start + BATCH, len(ids)))
         worse = np.stack([corrupt(pictures[row], ids[row], corruption, severity) for row in rows])
-        parts.append(log_probabilities(np.ascontiguousarray(worse.transpose(0, 3, 1, 2))))
+        parts.append(log_probabilities(worse))
     return np.concatenate(parts)
 
 

@@ -3,10 +3,10 @@
 import csv
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from mlops_cls.evaluation.outputs import Outputs
-from mlops_cls.models.metrics import per_class
+from mlops_cls.models.rates import class_rates
 
 
 def write_predictions(path: Path, outputs: Outputs, temperature: float) -> None:
@@ -22,8 +22,9 @@ def write_predictions(path: Path, outputs: Outputs, temperature: float) -> None:
 
 def write_per_class(path: Path, outputs: Outputs) -> None:
     """Write a CSV with precision, recall, F1 and number of pictures per class."""
-    scores = per_class(torch.from_numpy(outputs.confusion))
-    support = scores.pop("support").long().tolist()
+    confusion = outputs.confusion.astype(np.float64)
+    support = outputs.confusion.sum(1).tolist()
+    scores = class_rates(confusion.diagonal(), confusion.sum(1), confusion.sum(0))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", *scores, "support"])

@@ -3,7 +3,8 @@
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from safetensors.torch import save
 from mlops_cls.atomic import replacing_folder
 from mlops_cls.backends.base import Backend
 from mlops_cls.backends.with_onnxruntime import OnnxRuntime
-from mlops_cls.bundle import MODEL, MODEL_CARD, OUTPUTS, REFERENCE, SAMPLES, WEIGHTS, Bundle, seal
+from mlops_cls.bundle import FOLDER, MODEL, MODEL_CARD, OUTPUTS, REFERENCE, SAMPLES, WEIGHTS, Bundle, seal
 from mlops_cls.card import ModelCard
 from mlops_cls.checkpoint_forward import load_forward
 from mlops_cls.data.datamodules import ImageDataModule
@@ -29,8 +30,10 @@ from mlops_cls.exporting.pictures import from_folder, open_data, pictures_of, sp
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.monitoring.making import make_reference
 from mlops_cls.pictures import Pixels
+from mlops_cls.run import find_checkpoint, home_of
 
 PACKAGES = ("mlops-cls", "torch", "timm", "onnx", "onnxscript", "onnxruntime")
+MOST_LOST = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +45,39 @@ class Wishes:
     weights: bool = False
     samples: int = 0
     int8: bool = False
-    most_lost: float = 0.01
+    most_lost: float = MOST_LOST
     """The most accuracy that the 8-bit model may lose, by the worse end of a 95 % interval on validation."""
+
+
+def export_run(
+    model: str | Path,
+    out: str | Path | None = None,
+    *,
+    weights: bool = False,
+    samples: int = 0,
+    int8: bool = False,
+    most_lost: float = MOST_LOST,
+    overrides: Sequence[str] = (),
+) -> Bundle:
+    """Write the bundle of a run, in place of an older one.
+
+    Args:
+        model: a run folder, or a .ckpt file of ours.
+        out: folder of the bundle; None: ``bundle`` in the run folder.
+        weights: add the network's weights as safetensors.
+        samples: add so many test pictures with the answers to them.
+        int8: add the model in 8-bit numbers, if it loses little.
+        most_lost: the most accuracy that it may lose, by the worse end of a 95 % interval on validation.
+        overrides: where the data are now, such as ``data.root=FOLDER``.
+
+    Raises:
+        ArtifactError: not our checkpoint, something else lies at `out`, or the model answers otherwise.
+        DataError: no pictures to compare on.
+    """
+    checkpoint = find_checkpoint(model)
+    place = Path(out) if out else home_of(checkpoint) / FOLDER
+    wishes = Wishes(weights=weights, samples=samples, int8=int8, most_lost=most_lost)
+    return export_checkpoint(checkpoint, place, wishes, overrides=overrides)
 
 
 def export_checkpoint(
@@ -68,16 +102,18 @@ def export_checkpoint(
     if data is None and (wishes.samples or wishes.int8):
         raise DataError("--samples and --int8 need the pictures of the data set: leave out --pictures")
     images = from_folder(classifier.card, pictures, LEAST) if pictures else spread(_given(data), ("test", "val"), LEAST)
-    with replacing_folder(out) as folder:
+    with _writable(out), replacing_folder(out) as folder:
         card = write_model(folder, classifier, checkpoint, images)
         _add_from_run(folder, checkpoint)
         if data is not None:
+            log.info("looking at training pictures, for later ones to be compared with")
             make_reference(data.prepared, OnnxRuntime(folder / MODEL).embed).save(folder / REFERENCE)
         if wishes.weights:
             write_weights(folder, classifier)
         if wishes.samples:
             write_samples(folder, card, OnnxRuntime(folder / MODEL), _given(data), wishes.samples)
         if wishes.int8:
+            log.info("8 bits: ranges from training pictures, then its accuracy on all of validation")
             card = add_int8(folder, card, _given(data), most_lost=wishes.most_lost)
         seal(folder, card)
     return Bundle.open(out)
@@ -90,6 +126,9 @@ def write_model(folder: Path, classifier: ImageClassifier, checkpoint: Path, ima
         ArtifactError: they answer differently.
     """
     model = folder / MODEL
+    log.info(
+        "writing %s as one graph, then comparing it on %d pictures", classifier.card.architecture.name, len(images)
+    )
     write_graph(classifier, model)
     versions = {name: version(name) for name in PACKAGES}
     describe(model, classifier.card, versions)
@@ -140,6 +179,16 @@ def _add_from_run(folder: Path, checkpoint: Path) -> None:
 def _refuse_to_replace(out: Path) -> None:
     if out.exists() and not Bundle.is_at(out) and not (out.is_dir() and not any(out.iterdir())):
         raise ArtifactError(f"--out {out}: there is something else than a bundle; give another folder, or move it away")
+
+
+@contextmanager
+def _writable(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(
+            f"{out} cannot be written ({error.strerror or error}): make room, or give another folder with --out"
+        ) from error
 
 
 def _given(data: ImageDataModule | None) -> ImageDataModule:

@@ -96,9 +96,9 @@ def _score(network: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
 @torch.no_grad()
 def _feature_layer(network: nn.Module, example: Tensor) -> tuple[str, nn.Module] | None:
     """Return the last layer of the chain that gives a map of enough cells, else of any map; None without maps."""
-    features: Any = getattr(network, "forward_features", network)
-    if features(example).ndim == 3:
-        return None  # Of tokens; what has the form of a map in such a network is none of features.
+    features: Any = getattr(network, "forward_features", network)(example)
+    if not isinstance(features, Tensor) or features.ndim == 3:
+        return None  # Of tokens, or of several scales; what has the form of a map there is none that is pooled.
     chain = dict(_chain(network))
     with _outputs_of(chain.values()) as outputs:
         network(example)

@@ -65,7 +65,7 @@ def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, corner: tuple[int,
     room = TILE - draw.textlength(share, _font(16)) - 8
     draw.text((x + TILE, top + BAR + 4), share, colour, _font(16), anchor="ra")
     draw.text((x, top + BAR + 4), _cut(draw, found.label, _font(16), room), INK, _font(16))
-    below = "abstains" if found.abstains else answer.path.name
+    below = f"abstains · {answer.path.name}" if found.abstains else answer.path.name
     draw.text((x, top + BAR + 25), _cut(draw, below, _font(12), TILE), AMBER if found.abstains else GREY, _font(12))
 
 

@@ -66,7 +66,7 @@ class Tally:
         threshold = self.card.calibration.threshold
         lines = [f"  {UNREADABLE:<{width}}  {self._share(self.unreadable)}"] if self.unreadable else []
         if threshold is not None:
-            why = f"of these with a confidence below {threshold:.2f}: look at them yourself"
+            why = f"with a confidence below {threshold:.2f}: look at them yourself"
             lines.append(f"  {ABSTAINED:<{width}}  {self._share(self.abstained)}  {why}")
         return lines
 

@@ -6,11 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from mlops_cls.atomic import replacing_folder
-from mlops_cls.bundle import Bundle
+from mlops_cls.bundle import CARD, Bundle
 from mlops_cls.data.dvc import SETTINGS, tracked
 from mlops_cls.errors import ArtifactError, ConfigError, DataError, did_you_mean, first_few
 from mlops_cls.publishing.address import DvcAddress
@@ -50,7 +51,7 @@ def put_under_dvc(bundle: Bundle, address: DvcAddress, *, push: bool) -> Path:
 
 
 def fetch_from_dvc(address: DvcAddress) -> Bundle:
-    """Return a bundle as models.dvc names it now, whatever lies in models/, brought from DVC's cache or the remote.
+    """Return a bundle as models.dvc names it now, whatever lies in models/, from DVC's cache or the remote.
 
     Raises:
         ArtifactError: models.dvc tracks none of that name, or what came is not what was tracked.
@@ -66,11 +67,12 @@ def fetch_from_dvc(address: DvcAddress) -> Bundle:
         if address.name not in models:
             hint = did_you_mean(address.name, models) or f", but {first_few(sorted(models))}"
             raise ArtifactError(f"{address}: {found.file} tracks no {address.name}{hint}")
-        folder.rmdir()  # into a folder that is there, DVC would put another one
-        _dvc(home, "get", "--out", str(folder), str(home), f"{FOLDER}/{address.name}")
-        wrong = [name for name, md5 in models[address.name].items() if _md5(folder / name) != md5]
-        if wrong:
-            raise ArtifactError(f"{address}: what DVC has brought is not what {found.file} names: {first_few(wrong)}")
+        files = {name: _object(home, md5) for name, md5 in models[address.name].items()}
+        if not all(file.is_file() for file in files.values()):
+            _dvc(home, "fetch", f"{FOLDER}/{address.name}")
+        for name, file in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(_verified(home, file), folder / name)
 
     return bring_once(place_of("dvc", found.md5.removesuffix(".dir"), address.name), bring)
 
@@ -97,24 +99,56 @@ def _repository() -> Path:
 
 
 def _listed(home: Path) -> dict[str, dict[str, str]]:
-    """Return the MD5 of each tracked file, by the model's name and the path within it."""
-    listing = json.loads(_dvc(home, "list", "--recursive", "--json", ".", FOLDER))
+    """Return the MD5 of each tracked file, by the model's name and the path within it.
+
+    The list is a file of DVC's own, which models.dvc names by its MD5:
+    https://dvc.org/doc/user-guide/project-structure/internal-files#structure-of-the-cache-directory.
+    """
+    found = tracked(home / FOLDER)
+    assert found is not None
+    listing = _object(home, found.md5)
+    if not listing.is_file():
+        # Of a file that there is none of, DVC brings the list alone.
+        _dvc(home, "fetch", f"{FOLDER}/.none")
     models: dict[str, dict[str, str]] = {}
-    for entry in listing:
-        name, _, path = Path(entry["path"]).as_posix().partition("/")
+    for entry in json.loads(_verified(home, listing).read_bytes()):
+        name, _, path = entry["relpath"].partition("/")
         models.setdefault(name, {})[path] = entry["md5"]
     return models
 
 
+@cache
+def _cache(home: Path) -> Path:
+    return Path(_dvc(home, "cache", "dir").strip())
+
+
+def _object(home: Path, md5: str) -> Path:
+    return _cache(home) / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def _verified(home: Path, file: Path) -> Path:
+    """Return a file of DVC's cache, which is named by what it holds."""
+    if not file.is_file():
+        raise DataError(
+            f"part of what {home / FILE} names is neither in DVC's cache nor on the remote. Is the remote right (dvc "
+            f"remote list), was it pushed there (dvc push)? If nobody needs those models any more: git rm {FILE}"
+        )
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found != f"{file.parent.name}{file.stem}":
+        raise ArtifactError(f"{file} is damaged: remove it, and it is fetched again")
+    return file
+
+
 def _copy(bundle: Bundle, folder: Path) -> None:
     """Copy what the card names, and nothing that came to lie beside it."""
-    for name in ("card.json", *bundle.card.export["files"]):
+    for name in (CARD, *bundle.card.export["files"]):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.folder / name, folder / name)
 
 
 def _dvc(home: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "dvc", *words, *([] if words[0] == "list" else ["--quiet"])]
+    command = [sys.executable, "-m", "dvc", *words, *([] if words[0] == "cache" else ["--quiet"])]
     done = subprocess.run(command, cwd=home, env=SETTINGS | os.environ, text=True, check=False, capture_output=True)
     if done.returncode:
         raise DataError(_failure(home, words[0], done.stderr))
@@ -124,20 +158,6 @@ def _dvc(home: Path, *words: str) -> str:
 def _failure(home: Path, verb: str, said: str) -> str:
     errors = [line.partition("ERROR: ")[2] for line in said.splitlines() if "ERROR: " in line]
     reason = " ".join((errors or [said.strip() or "no reason given"])[0].split())
-    cures = {
-        "push": "the model is tracked and not sent; is the remote right (dvc remote list), may you write there?",
-        "get": "was it pushed there (dvc push), may you read it?",
-    }
-    lost = (
-        f"what {home / FILE} lists is neither in DVC's cache nor on the remote, and nothing is done that would forget "
-        "it. Is the remote right (dvc remote list), was it pushed there (dvc push)? If nobody needs those models any "
-        f"more: git rm {FILE}"
-    )
-    return f"dvc {verb}: {reason}. {cures.get(verb, lost)}"
-
-
-def _md5(file: Path) -> str | None:
-    if not file.is_file():
-        return None
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    cure = f"is the remote right (in {home}: dvc remote list), may you use it?"
+    left = "; the model is tracked and not sent" if verb == "push" else ""
+    return f"dvc {verb}: {reason}{left}: {cure}"

@@ -1,46 +1,35 @@
-"""Bundles in a W&B registry: versions of a collection, with aliases that say which one is in use."""
+"""Bundles as versions of collections in a W&B registry."""
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import wandb
-
-from mlops_cls.bundle import Bundle
-from mlops_cls.errors import ArtifactError, ConfigError, MlopsError
+from mlops_cls.bundle import CARD, Bundle
+from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.publishing.address import WandbAddress
 from mlops_cls.publishing.cache import bring_once, place_of
 from mlops_cls.tracking.keys import base_url, find_key
-from mlops_cls.tracking.models import PATIENCE, target_of
-from mlops_cls.tracking.sending import check_access, settings_of
-
-KIND = "model"
+from mlops_cls.tracking.models import target_of
+from mlops_cls.tracking.registry import download, look_up, upload
+from mlops_cls.tracking.sending import check_access
 
 
 def put_in_wandb(
-    bundle: Bundle, address: WandbAddress, aliases: Sequence[str], *, project: str, entity: str | None, key: str
+    bundle: Bundle, address: WandbAddress, aliases: Sequence[str], *, project: str, entity: str | None
 ) -> WandbAddress:
     """Upload a bundle as the newest version of its collection, with the aliases; return that version's address.
 
-    A bundle that is a version there already gets the aliases alone.
-
     Raises:
-        ArtifactError: W&B does not take it; the message ends with what it said.
+        ArtifactError: W&B is out of reach, or does not take it.
+        ConfigError: there is no key, or W&B refuses it.
     """
     card = bundle.card
     about = {"scores": card.scores, "classes": list(card.classes), "export": card.export}
-    with _explained(f"{address} was not published"), tempfile.TemporaryDirectory() as aside:
-        artifact = wandb.Artifact(address.collection, type=KIND, metadata=about)
-        for name in ("card.json", *card.export["files"]):
-            artifact.add_file(str(bundle.folder / name), name=name, policy="immutable")  # Sent from where it lies.
-        place: dict[str, Any] = {"project": project, "entity": entity, "dir": aside}
-        with wandb.init(job_type="publish", mode="online", settings=settings_of(key), **place) as run:
-            run.log_artifact(artifact)
-            artifact.wait(PATIENCE)
-            linked = run.link_artifact(artifact, _target(address), aliases=list(aliases))
-        return WandbAddress(address.registry, address.collection, linked.version)
+    files = {name: bundle.folder / name for name in (CARD, *card.export["files"])}
+    place = {"project": project, "entity": entity}
+    version = upload(files, about, _target(address), aliases, key=_key(address), **place)
+    return replace(address, alias=version)
 
 
 def fetch_from_wandb(address: WandbAddress) -> Bundle:
@@ -50,12 +39,10 @@ def fetch_from_wandb(address: WandbAddress) -> Bundle:
         ArtifactError: no such collection or alias, W&B is out of reach, or what came is no whole bundle.
         ConfigError: there is no key, or W&B refuses it.
     """
-    place = _place(address)
-    if address.fixed and Bundle.is_at(place):
-        return bring_once(place, lambda folder: _download(_found(address), folder))
-    artifact = _found(address)
-    version = WandbAddress(address.registry, address.collection, artifact.version)
-    return bring_once(_place(version), lambda folder: _download(artifact, folder))
+    version = address if address.fixed and Bundle.is_at(_place(address)) else version_of(address)
+    if version is None:
+        raise ArtifactError(f"{address} is not in W&B: {base_url()}/registry shows which collections and aliases are")
+    return bring_once(_place(version), lambda folder: download(_looked_up(version), folder))
 
 
 def version_of(address: WandbAddress) -> WandbAddress | None:
@@ -66,53 +53,22 @@ def version_of(address: WandbAddress) -> WandbAddress | None:
         ConfigError: there is no key, or W&B refuses it.
     """
     artifact = _looked_up(address)
-    return None if artifact is None else WandbAddress(address.registry, address.collection, artifact.version)
+    return None if artifact is None else replace(address, alias=artifact.version)
 
 
-def key_for(address: WandbAddress) -> str:
-    """Return a key that W&B takes.
+def _looked_up(address: WandbAddress) -> Any:
+    return look_up(_target(address), address.alias, key=_key(address))
 
-    Raises:
-        ArtifactError: W&B is out of reach.
-        ConfigError: there is no key, or W&B refuses it.
-    """
+
+def _key(address: WandbAddress) -> str:
     key = find_key()
     if key is None:
         raise ConfigError(f"{address} needs a W&B key: set WANDB_API_KEY, or type wandb login")
     try:
         check_access(key)
     except ConnectionError as error:
-        raise ArtifactError(
-            f"{address}: {error}; a version that was used here before, such as v3, needs none"
-        ) from error
+        raise ArtifactError(f"{address}: {error}; without it, give a version that was used here, such as v3") from error
     return key
-
-
-def _found(address: WandbAddress) -> Any:
-    artifact = _looked_up(address)
-    if artifact is None:
-        raise ArtifactError(
-            f"{address} does not exist in W&B at {base_url()}: look at its registry for names and aliases"
-        )
-    return artifact
-
-
-def _looked_up(address: WandbAddress) -> Any:
-    key = key_for(address)
-    wandb.setup(settings_of(None))  # else it talks
-    with _explained(f"{address} was not looked up"):
-        api = wandb.Api(overrides={"base_url": base_url()}, api_key=key)
-        try:
-            return api.artifact(f"{_target(address)}:{address.alias}", type=KIND)
-        except wandb.errors.CommError as error:
-            if isinstance(error.exc, ValueError) and "not found" in str(error):
-                return None
-            raise
-
-
-def _download(artifact: Any, folder: Path) -> None:
-    with _explained(f"{artifact.name} did not come"):
-        artifact.download(root=str(folder), skip_cache=True)
 
 
 def _place(address: WandbAddress) -> Path:
@@ -124,13 +80,3 @@ def _target(address: WandbAddress) -> str:
     target = target_of(f"{address.registry}/{address.collection}")
     assert target is not None
     return target
-
-
-@contextmanager
-def _explained(failure: str) -> Iterator[None]:
-    try:
-        yield
-    except (wandb.errors.Error, ValueError) as error:
-        if isinstance(error, MlopsError):
-            raise
-        raise ArtifactError(f"{failure}: W&B says: {str(error).splitlines()[0]}") from error

@@ -11,6 +11,7 @@ from mlops_cls.report.svg import PERCENT, WIDTH, Axes, Scale, picture, tag
 Values = Mapping[str, Any]
 ENDS = ("value", "low", "high")
 ROW, LONGEST = 38, 48  # units of a row of a forest plot, letters of its name
+CELL, MOST_TOLD = 8, 1500  # units a side of a cell of the map, cells of it that say what they are
 CURVES = ("loss", "accuracy", "balanced_accuracy")
 
 
@@ -119,26 +120,46 @@ def forest(rows: Sequence[tuple[str, Values, bool]], title: str) -> Markup:
 
 
 def heat(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
-    """Return the confusion matrix of many classes as a map, whose cells say what they are when pointed at."""
-    size, room, drawn = 8.0, 92.0, []
-    for row, counts in enumerate(confusion):
-        total = sum(counts) or 1
-        for column, count in enumerate(counts):
-            if count:
-                said = f"{count} of {total} {classes[row]} called {classes[column]}"
-                kind = ("right" if row == column else "wrong") + f" h{shade(count / total)}"
-                place = {"x": room + column * size, "y": room + row * size}
-                drawn.append(tag("rect", tag("title", said), **place, width=size, height=size, kind=kind))
-    side = len(classes) * size
-    names = []
-    for number, name in enumerate(classes):
-        middle = room + (number + 0.72) * size
-        words = Markup.escape(name if len(name) <= 20 else name[:19] + "…")
-        names.append(tag("text", words, x=room - 3, y=middle, text_anchor="end"))
-        names.append(tag("text", words, x=0, y=0, transform=f"translate({middle:.1f} {room - 3}) rotate(-90)"))
+    """Return the confusion matrix of many classes as a map, whose fullest cells say what they are when pointed at."""
+    room, side = 92, len(classes) * CELL
+    totals = [sum(counts) or 1 for counts in confusion]
+    filled = [(count, i, j) for i, counts in enumerate(confusion) for j, count in enumerate(counts) if count]
+    filled.sort(reverse=True)
+    told = [
+        tag(
+            "path",
+            tag("title", f"{count} of {totals[i]} {classes[i]} called {classes[j]}"),
+            d=_cell(room, i, j),
+            kind=_shaded(count, totals[i], right=i == j),
+        )
+        for count, i, j in filled[:MOST_TOLD]
+    ]
+    # The others together, a path per colour, or the page would be megabytes.
+    rest: dict[str, list[str]] = {}
+    for count, i, j in filled[MOST_TOLD:]:
+        rest.setdefault(_shaded(count, totals[i], right=i == j), []).append(_cell(room, i, j))
+    others = [tag("path", d="".join(cells), kind=kind) for kind, cells in rest.items()]
+    names = [
+        text
+        for number, name in enumerate(classes)
+        for middle in (room + (number + 0.72) * CELL,)
+        for words in (name if len(name) <= 20 else name[:19] + "…",)
+        for text in (
+            tag("text", words, x=room - 3, y=middle, text_anchor="end"),
+            tag("text", words, transform=f"translate({middle:.1f} {room - 3}) rotate(-90)"),
+        )
+    ]
     frame = tag("rect", x=room, y=room, width=side, height=side, kind="frame")
     title = f"Confusion matrix of {len(classes)} classes; rows are true, columns predicted classes"
-    return picture(title, frame, *drawn, *names, width=room + side + 1, height=room + side + 1, kind="heat")
+    return picture(title, frame, *others, *told, *names, width=room + side + 1, height=room + side + 1, kind="heat")
+
+
+def _cell(room: int, row: int, column: int) -> str:
+    return f"M{room + column * CELL} {room + row * CELL}h{CELL}v{CELL}h-{CELL}z"
+
+
+def _shaded(count: int, total: int, *, right: bool) -> str:
+    return f"{'right' if right else 'wrong'} h{shade(count / total)}"
 
 
 def shade(share: float) -> int:

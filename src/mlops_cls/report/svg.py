@@ -1,7 +1,7 @@
 """Charts as inline SVG: text that can be selected, colours that follow the page, light or dark, and no script."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -138,8 +138,3 @@ def _round_step(step: float) -> float:
 
 def _short(value: object) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
-
-
-def join(parts: Sequence[str]) -> Markup:
-    """Return the parts one after the other."""
-    return Markup("").join(parts)
