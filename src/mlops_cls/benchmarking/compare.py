@@ -46,7 +46,7 @@ def costs(sides: Sequence[Side], data: ImageDataModule, most: int) -> dict[str, 
     rows = np.linspace(0, number - 1, max(min(most, number) // MOST_AT_ONCE, 1) * MOST_AT_ONCE).astype(np.int64)
     groups = data.prepared.rows(split)["group"].take(rows).to_pylist()
     images, labels = pictures_of(data, split, rows), data.prepared.labels(split)[rows]
-    answers = {side.name: in_batches(side.forward, images, MOST_AT_ONCE).argmax(1) for side in sides}
+    answers = {side.name: in_batches(side.forward, images, MOST_AT_ONCE) for side in sides}
     first = answers[sides[0].name]
     together = None if None in groups else groups
     return {name: compare(first, each, labels, split=split, groups=together) for name, each in answers.items()}

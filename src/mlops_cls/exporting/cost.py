@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from mlops_cls.backends.base import Backend, Floats
 from mlops_cls.data.datamodules import ImageDataModule
+from mlops_cls.evaluation.answers import Answers
+from mlops_cls.evaluation.paired import differences
+from mlops_cls.evaluation.resampling import Resampling
 from mlops_cls.exporting.pictures import pictures_of
 
 BATCH = 64
-DEVIATIONS = 1.96
+LEAST = 1e-12  # of a probability, which may have been rounded to 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,9 @@ class Cost:
 
 def measure_cost(exact: Backend, faster: Backend, data: ImageDataModule, split: str) -> Cost:
     """Ask both about a whole split."""
-    answers = [answer_all(backend, data, split).argmax(1) for backend in (exact, faster)]
-    labels = data.prepared.labels(split)
+    before, after = (answer_all(backend, data, split) for backend in (exact, faster))
     groups = data.prepared.rows(split)["group"].to_pylist()
-    return compare(answers[0], answers[1], labels, split=split, groups=None if None in groups else groups)
+    return compare(before, after, data.prepared.labels(split), split=split, groups=None if None in groups else groups)
 
 
 def answer_all(backend: Backend, data: ImageDataModule, split: str) -> Floats:
@@ -55,36 +57,19 @@ def answer_all(backend: Backend, data: ImageDataModule, split: str) -> Floats:
 
 
 def compare(
-    before: NDArray[np.int64],
-    after: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    *,
-    split: str,
-    groups: Sequence[object] | None,
+    before: Floats, after: Floats, labels: NDArray[np.int64], *, split: str, groups: Sequence[str] | None
 ) -> Cost:
-    """Return what the answers int64[N] `after` cost against those `before`."""
-    gained = (after == labels).astype(float) - (before == labels)
-    middle, reach = _interval(gained, groups)
+    """Return what the answers float32[N,K] `after` cost against those `before`."""
+    exact, faster = (Answers(labels, np.log(np.maximum(each, LEAST, dtype=np.float64))) for each in (before, after))
+    resampling = Resampling.draw(len(labels), groups, repeats=1)  # only to know what belongs together
+    accuracy = differences(faster, exact, resampling, flips=0)[0]
     return Cost(
         split=split,
         pictures=len(labels),
-        before=float((before == labels).mean()),
-        after=float((after == labels).mean()),
-        change=float(gained.mean()),
-        low=max(middle - reach, -1.0),
-        high=min(middle + reach, 1.0),
-        same_answers=float((before == after).mean()),
+        before=float(exact.right.mean()),
+        after=float(faster.right.mean()),
+        change=accuracy.difference,
+        low=accuracy.low,
+        high=accuracy.high,
+        same_answers=float((exact.predicted == faster.predicted).mean()),
     )
-
-
-def _interval(gained: NDArray[np.float64], groups: Sequence[object] | None) -> tuple[float, float]:
-    """Return the middle and the reach of a 95 % interval of the mean of -1, 0 and 1, float64[N].
-
-    Agresti and Min 2005 (doi:10.1002/sim.1781): half a picture more of either kind keeps the interval honest where few
-    answers differ or none. Pictures of one group count as much less as their sums vary more than single pictures do.
-    """
-    number, changed = len(gained) + 2, np.abs(gained).sum() + 1
-    middle = gained.sum() / number
-    together = gained if groups is None else np.bincount(np.unique(np.asarray(groups), return_inverse=True)[1], gained)
-    alike = max(float((together**2).sum() / max((gained**2).sum(), 1)), 1.0)
-    return float(middle), float(DEVIATIONS * np.sqrt(alike * (changed / number - middle**2) / number))
