@@ -25,8 +25,10 @@ class Visit:
     def sticks_out(self) -> list[str]:
         """Return what makes the page scroll sideways."""
         found: list[str] = self.page.evaluate(
-            """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
-            .filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 120))"""
+            """() => document.documentElement.scrollWidth <= innerWidth ? [] : [
+              `${document.documentElement.scrollWidth} of ${innerWidth} pixels`,
+              ...[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+                .map(e => e.outerHTML.slice(0, 120))]"""
         )
         return found
 

@@ -80,16 +80,27 @@ def test_bundle_scores_as_its_run_from_what_it_kept_and_from_its_own_answers(
 def test_everything_that_is_asked_for_is_measured_and_told(
     tiny_run: mc.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["--flips", "--robustness", "--robustness-limit", "20", "--probe", "--against", str(tiny_run.folder)]
+    asked = [
+        "--flips",
+        "--robustness",
+        "--robustness-limit",
+        "20",
+        "--probe",
+        "--report",
+        "--against",
+        str(tiny_run.folder),
+    ]
     evaluate.main([str(tiny_run.folder), "--split", "val", *asked, "--out", str(tmp_path)])
     found, said = told(tmp_path), capsys.readouterr().out
     assert len(found["robustness"]) == 15
-    assert found["baselines"]["linear_probe"]["accuracy"] > found["baselines"]["majority"]["accuracy"]
+    assert found["baselines"]["linear_probe"]["accuracy"]["value"] > found["baselines"]["majority"]["accuracy"]
     assert found["flips"]["differences"][0]["score"] == "accuracy"
     assert [row["difference"] for row in found["against"]] == [0, 0, 0]
     for words in ("worse pictures", "with flips", f"against {tiny_run.folder}", "logistic regression"):
         assert words in said
     assert all(path.name in said for path in tmp_path.iterdir())
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(f'id="{part}"' in page for part in ("robustness", "against"))
 
 
 def test_runs_on_other_pictures_are_not_compared(

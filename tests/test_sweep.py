@@ -127,7 +127,7 @@ def test_one_file_means_other_things_to_wandb_and_without_it(
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "sweep.yaml"
     shipped = (config_folder() / "sweep.yaml").read_text()
-    path.write_text(shipped.replace("trainer.max_epochs=6", "trainer.max_epochs=2\n  - data.subsample=0.3"))
+    path.write_text(shipped.replace("trainer.max_epochs=6", "trainer.max_epochs=3\n  - data.subsample=0.3"))
     home = Path(sys.executable).parent
     environment = os.environ | wandb_server.environment(tmp_path) | {"OMP_NUM_THREADS": "1"}
     environment["PATH"] = f"{home}{os.pathsep}{os.environ['PATH']}"

@@ -75,10 +75,14 @@ def _print_settings(comparison: "Comparison") -> None:
 
 
 def _write(folder: Path, comparison: "Comparison") -> None:
+    from mlops_cls.errors import ArtifactError
     from mlops_cls.report.comparison import write_comparison
 
-    folder.mkdir(parents=True, exist_ok=True)
-    write_comparison(folder, comparison)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_comparison(folder, comparison)
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be written ({error.strerror}): give another --out FOLDER") from error
     print(f"written to {folder}: comparison.html, comparison.csv and comparison.json")
 
 

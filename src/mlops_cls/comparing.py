@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mlops_cls.card import ModelCard
-from mlops_cls.errors import ArtifactError, MlopsError
+from mlops_cls.errors import ArtifactError, MlopsError, first_few
 from mlops_cls.evaluation.answers import Answers
 from mlops_cls.evaluation.outputs import Outputs
 from mlops_cls.evaluation.paired import align, differences
@@ -16,7 +16,7 @@ from mlops_cls.evaluation.resampling import Resampling
 from mlops_cls.models.networks import make_network
 from mlops_cls.report.comparison import SCORES, Compared, Comparison
 from mlops_cls.report.text import read_rows
-from mlops_cls.run import CONFIG, TABLE, Run
+from mlops_cls.run import CONFIG, EVALUATION, METRICS, TABLE, Run
 
 # Where a run lies and who hears of it changes no score.
 UNTOLD = ("run.", "logger.", "data.store")
@@ -39,9 +39,9 @@ def find_runs(given: Iterable[str]) -> tuple[list[Run], dict[str, str]]:
             raise ArtifactError(f"{word} is no run and holds none: give run folders, a folder of them, or a pattern")
         for folder in folders:
             try:
-                runs.setdefault(folder.resolve(), Run.open(folder))
+                runs.setdefault(folder.resolve(), _open(folder))
             except ArtifactError as error:
-                skipped[str(folder)] = "not finished" if "no folder of a finished" in str(error) else str(error)
+                skipped[str(folder)] = str(error)
     return list(runs.values()), skipped
 
 
@@ -57,11 +57,20 @@ def compare(runs: Sequence[Run], skipped: Mapping[str, str], *, best: bool = Fal
         ArtifactError: there is no run, or the one to compare with has no saved outputs.
     """
     if not runs:
-        raise ArtifactError(f"none of these runs is finished: {', '.join(skipped)}")
+        reasons = [f"{folder} ({reason})" for folder, reason in skipped.items()]
+        raise ArtifactError(f"none of these runs can be compared: {first_few(reasons)}")
     against = max(runs, key=_accuracy) if best else runs[0]
     outputs = Outputs.load(against.outputs("test"))
     rows = [_row(run, *_differences(run, against, outputs)) for run in sorted(runs, key=_accuracy, reverse=True)]
     return Comparison(tuple(rows), str(against.folder), skipped)
+
+
+def _open(folder: Path) -> Run:
+    if not (folder / METRICS).is_file():
+        raise ArtifactError("not finished")
+    if not (folder / EVALUATION).is_file():
+        raise ArtifactError(f"has no {EVALUATION}, by which runs are compared")
+    return Run.open(folder)
 
 
 def _folders(word: str) -> Iterator[Path]:

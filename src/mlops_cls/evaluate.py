@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXAMPLE = """examples:
   python -m mlops_cls.evaluate runs/latest
   python -m mlops_cls.evaluate runs/latest --against runs/2026-11-20_09-30-00_resnet18
-  python -m mlops_cls.evaluate runs/latest --split val --robustness --flips --probe
+  python -m mlops_cls.evaluate runs/latest --split val --robustness --flips --probe --report
   python -m mlops_cls.evaluate runs/latest/bundle
   python -m mlops_cls.evaluate runs/latest --split all data=folder data.root=new_pictures"""
 SPLITS = ("train", "val", "test", "all")
@@ -38,6 +38,8 @@ def main(arguments: list[str]) -> None:
     evaluation = measured.evaluate(extras)
     folder = options.out or _default_folder(model) / split
     _write(folder, evaluation, measured.outputs)
+    if options.report:
+        measured.write_report(folder / "report.html", evaluation)
     print("\n".join(lines(evaluation.to_dict())))
     print(f"\nwritten to {folder}: {', '.join(sorted(file.name for file in folder.iterdir() if file.is_file()))}")
 
@@ -104,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         "--robustness-limit", type=_positive, default=1000, metavar="N", help="of so many pictures (default 1000)"
     )
     parser.add_argument("--probe", action="store_true", help="train a linear model on small pictures, as a baseline")
+    parser.add_argument("--report", action="store_true", help="draw report.html too, with pictures")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="default: evaluation/SPLIT in the run folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
     parser.add_argument("--backend", default=DEFAULT, help=f"what computes a bundle (default {DEFAULT})")

@@ -144,6 +144,22 @@ class Measured:
             asked["baselines"] = {**evaluation.baselines, "linear_probe": self._probe()}
         return replace(evaluation, **asked)
 
+    def write_report(self, path: Path, evaluation: Evaluation) -> None:
+        """Write the page that shows the evaluation with pictures."""
+        from mlops_cls.report import page
+
+        page.write_report(
+            path,
+            page.Subject(
+                card=self.card,
+                evaluation=evaluation.to_dict(),
+                outputs=self.outputs,
+                prepared=self.subject.data.prepared,
+                place=str(self.model),
+                explain=self.subject.explain,
+            ),
+        )
+
     def _against(self, path: Path) -> list[dict[str, Any]]:
         other = Measured(path, self.split, self.overrides, device=self.device)
         theirs = align(self.outputs, other.outputs, str(path))
@@ -163,7 +179,7 @@ class Measured:
     def _probe(self) -> dict[str, Any]:
         prepared = self.subject.data.prepared
         train = prepared.images("train"), prepared.labels("train")
-        return linear_probe(train, self.subject.pictures(self.split), self.outputs.labels)
+        return linear_probe(train, self.subject.pictures(self.split), self.outputs.labels, self.resampling)
 
     def _log_probabilities(self, images: Pixels) -> Floats:
         return calibrated(self.subject.logits(images), self.card.calibration.temperature)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from mlops_cls.errors import ArtifactError, ConfigError, unknown_name
 from mlops_cls.evaluation.collect import BATCH, describe, logits_of
 from mlops_cls.evaluation.outputs import Outputs, join
 from mlops_cls.models.classifier import ImageClassifier
+from mlops_cls.models.evidence import find_evidence
 from mlops_cls.pictures import Pixels
+from mlops_cls.report.gallery import Explain
 from mlops_cls.run import find_checkpoint
 from mlops_cls.runtime import Runtime
 
@@ -37,10 +39,14 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A classifier: its card, and its logits float32[B,K] for pictures uint8[B,H,W,C]."""
+    """A classifier: its card, and its logits float32[B,K] for pictures uint8[B,H,W,C].
+
+    A checkpoint can also tell what in a picture speaks for a class.
+    """
 
     card: ModelCard
     logits: Callable[[Pixels], Logits]
+    explain: Explain | None = None
 
 
 def open_trained(model: Path, *, device: str = "auto", backend: str = DEFAULT) -> Trained:
@@ -84,7 +90,7 @@ def _open_checkpoint(checkpoint: Path, device: Device) -> Trained:
         answers: Logits = logits_of(classifier, batch.to(place)).numpy()
         return answers
 
-    return Trained(classifier.card, logits)
+    return Trained(classifier.card, logits, partial(find_evidence, classifier))
 
 
 class Subject:
@@ -96,7 +102,7 @@ class Subject:
     """
 
     def __init__(self, trained: Trained, overrides: Sequence[str]) -> None:
-        self.card, self.logits = trained.card, trained.logits
+        self.card, self.logits, self.explain = trained.card, trained.logits, trained.explain
         self._overrides = overrides
 
     def outputs(self, split: str) -> Outputs:

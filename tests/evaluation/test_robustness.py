@@ -108,20 +108,24 @@ def test_flips_answer_by_the_mean_over_the_picture_and_its_mirror_image(pictures
 def test_linear_probe_learns_what_pixels_tell_and_is_the_same_every_time(pictures: Pixels) -> None:
     labels = np.arange(COUNT) % 3
     train = pictures[:60], labels[:60]
-    first, again = (linear_probe(train, pictures[60:], labels[60:]) for _ in range(2))
+    first, again = (linear_probe(train, pictures[60:], labels[60:], Resampling.draw(30, None)) for _ in range(2))
     assert first == again
-    assert (first["accuracy"], first["balanced_accuracy"], first["trained_on"]) == (1, 1, 60)
-    guessing = linear_probe((pictures[:60], np.random.default_rng(0).permutation(labels[:60])), pictures, labels)
-    assert guessing["accuracy"] < 0.8
+    assert [first[score]["value"] for score in ("accuracy", "balanced_accuracy")] == [1, 1]
+    assert first["trained_on"] == 60
+    shuffled = np.random.default_rng(0).permutation(labels[:60])
+    guessing = linear_probe((pictures[:60], shuffled), pictures, labels, Resampling.draw(COUNT, None))
+    assert guessing["accuracy"]["value"] < 0.8
 
 
 def test_linear_probe_scores_a_class_that_the_pictures_lack_and_one_that_training_lacks(pictures: Pixels) -> None:
     labels = np.arange(COUNT) % 3
     seen = labels[:60] != 2
-    told = linear_probe((pictures[:60][seen], labels[:60][seen]), pictures[60:], labels[60:])
-    assert told["balanced_accuracy"] == pytest.approx(2 / 3)
+    train, resampling = (pictures[:60][seen], labels[:60][seen]), Resampling.draw(30, None)
+    told = linear_probe(train, pictures[60:], labels[60:], resampling)
+    assert told["balanced_accuracy"]["value"] == pytest.approx(2 / 3)
     only = labels == 1
-    assert linear_probe((pictures, labels), pictures[only], labels[only])["balanced_accuracy"] == 1
+    alone = linear_probe((pictures, labels), pictures[only], labels[only], resampling)
+    assert alone["balanced_accuracy"]["value"] == 1
 
 
 def test_outputs_for_flips_are_those_of_the_calibrated_classifier(make_outputs: Callable[..., Outputs]) -> None:

@@ -106,12 +106,12 @@ def test_a_frozen_network_is_explained_too_and_keeps_no_gradients() -> None:
     ids=["map", "token"],
 )
 def test_the_map_lies_where_the_class_is_decided(name: str, kwargs: dict[str, object]) -> None:
-    """The class is the direction of the stripes in one corner: a seventh of the picture has half of the map."""
+    """The class is the direction of the stripes in one corner: there the map is three times as high as on average."""
     classifier = make(name, 32, **kwargs)
     draw = _corner_stripes()
     optimizer = torch.optim.AdamW(classifier.parameters(), lr=3e-3)
     classifier.train()
-    for step in range(100):
+    for step in range(80):
         images, labels = draw(step)
         loss = F.cross_entropy(classifier(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())), labels)
         optimizer.zero_grad()
@@ -120,15 +120,15 @@ def test_the_map_lies_where_the_class_is_decided(name: str, kwargs: dict[str, ob
     assert loss < 0.1
     images, labels = draw(1000)
     maps = find_evidence(classifier, images, labels.tolist()).maps.mean(0)
-    assert maps[CORNER].sum() / maps.sum() > 0.5
+    assert maps[CORNER].mean() > 3 * maps.mean()
 
 
 def _corner_stripes() -> Callable[[int], tuple[Pixels, torch.Tensor]]:
     stripes = np.tile([[0], [0], [255], [255]], (3, 12)).astype(np.uint8)
 
     def draw(seed: int) -> tuple[Pixels, torch.Tensor]:
-        images = noise(32, 32, seed) // 8 + 112
-        labels = np.random.default_rng(seed).integers(0, 2, 32)
+        images = noise(16, 32, seed) // 8 + 112
+        labels = np.random.default_rng(seed).integers(0, 2, 16)
         for image, label in zip(images, labels, strict=True):
             image[CORNER] = (stripes.T if label else stripes)[..., None]
         return images, torch.from_numpy(labels)

@@ -53,7 +53,7 @@ def test_a_folder_means_its_finished_runs_once_each(folder: Path) -> None:
 def test_a_typo_in_a_run_is_an_error_that_says_what_to_give(folder: Path) -> None:
     with pytest.raises(ArtifactError, match="is no run and holds none"):
         find_runs([str(folder / "1_plian")])
-    with pytest.raises(ArtifactError, match="none of these runs is finished"):
+    with pytest.raises(ArtifactError, match="none of these runs can be compared"):
         compare(*find_runs([str(folder / "4_killed")]))
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mlops_cls.evaluation.answers import Whole
+from mlops_cls.evaluation.answers import Answers, Whole
+from mlops_cls.evaluation.measures import Measures
 from mlops_cls.evaluation.outputs import Outputs
+from mlops_cls.evaluation.resampling import Resampling
 from mlops_cls.models.rates import Floats
 from mlops_cls.pictures import Pixels
 
@@ -27,7 +29,9 @@ def majority(outputs: Outputs) -> dict[str, Any]:
     }
 
 
-def linear_probe(train: tuple[Pixels, Whole], pictures: Pixels, labels: Whole) -> dict[str, Any]:
+def linear_probe(
+    train: tuple[Pixels, Whole], pictures: Pixels, labels: Whole, resampling: Resampling
+) -> dict[str, Any]:
     """Return the scores of scikit-learn's logistic regression on pixels, with what it is.
 
     Pictures are shrunk to 16x16 pixels at most by averaging, pixels are scaled to mean 0 and variance 1 over training,
@@ -37,6 +41,7 @@ def linear_probe(train: tuple[Pixels, Whole], pictures: Pixels, labels: Whole) -
         train: pictures uint8[M,H,W,C] and labels int64[M]; of two classes at least.
         pictures: uint8[N,H,W,C], to be scored on.
         labels: int64[N].
+        resampling: of the pictures.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -49,13 +54,14 @@ def linear_probe(train: tuple[Pixels, Whole], pictures: Pixels, labels: Whole) -
         # A baseline need not be the very best of its kind.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(_shrunk(train[0], rows), train[1][rows])
-    predicted = model.predict(_shrunk(pictures, np.arange(len(labels))))
-    right, support = np.bincount(labels[predicted == labels], minlength=labels.max() + 1), np.bincount(labels)
+    num_classes = 1 + max(int(labels.max()), int(train[1].max()))
+    log_probabilities = np.full((len(labels), num_classes), -np.inf)
+    log_probabilities[:, model.classes_] = model.predict_log_proba(_shrunk(pictures, np.arange(len(labels))))
+    scores = Measures(Answers(labels, log_probabilities), resampling).overall()
     return {
         "what": f"logistic regression on pictures of at most {SIDE}x{SIDE} pixels",
         "trained_on": len(rows),
-        "accuracy": float(right.sum() / support.sum()),
-        "balanced_accuracy": float((right / np.maximum(support, 1))[support > 0].mean()),
+        **{name: scores[name].to_dict() for name in ("accuracy", "balanced_accuracy")},
     }
 
 

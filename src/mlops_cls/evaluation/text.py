@@ -35,7 +35,7 @@ def _beside(told: Told) -> Iterator[str]:
     majority, probe = told["baselines"]["majority"], told["baselines"].get("linear_probe")
     yield f"always {majority['class']!r}: accuracy {majority['accuracy']:.4f}"
     if probe:
-        yield f"{probe['what']}: accuracy {probe['accuracy']:.4f}, balanced {probe['balanced_accuracy']:.4f}"
+        yield f"{probe['what']}: accuracy {_estimate(probe['accuracy'])}"
     yield f"temperature {told['calibration']['temperature']:.3f}, chosen on val"
     yield _abstaining(told["selective"])
 

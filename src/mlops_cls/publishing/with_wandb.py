@@ -67,7 +67,7 @@ def _key(address: WandbAddress) -> str:
     try:
         check_access(key)
     except ConnectionError as error:
-        raise ArtifactError(f"{address}: {error}; without it, give a version that was used here, such as v3") from error
+        raise ArtifactError(f"{address}: {error}; a version that was loaded here, such as v3, loads without") from error
     return key
 
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mlops_cls.data.doctor.findings import counted
 from mlops_cls.report import numbers
+from mlops_cls.report.words import called
 
 FILTERS = (
     "percent",
@@ -53,5 +54,5 @@ def _environment(autoescape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update({name: getattr(numbers, name) for name in FILTERS}, counted=counted)
+    made.filters.update({name: getattr(numbers, name) for name in FILTERS}, counted=counted, called=called)
     return made

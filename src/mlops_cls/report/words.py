@@ -23,11 +23,17 @@ def verdict(evaluation: Values) -> Iterator[Sentence]:
 
 def how_measured(evaluation: Values) -> str:
     """Return what the intervals are of."""
-    unit = "picture" if not evaluation["grouped_by"] else f"group of pictures ({evaluation['grouped_by']})"
+    by = evaluation["grouped_by"]
+    unit = "picture" if by is None else f"group of pictures{called(by)}"
     return (
         f"Intervals are 95 % bootstrap intervals, each {unit} drawn as one; they tell how much a score would vary with "
         "other pictures of the same kind, not with another training run or other pictures than these."
     )
+
+
+def called(group: str) -> str:
+    """Return the name of what groups are by, in brackets, if the data gave one."""
+    return "" if group == "group" else f" ({group})"
 
 
 def _accuracy(evaluation: Values) -> Sentence:
