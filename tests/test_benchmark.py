@@ -36,7 +36,7 @@ def test_a_run_that_was_not_exported_says_what_to_type(tmp_path: Path) -> None:
 
 
 def test_a_place_for_the_numbers_is_asked_for_first(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the folder .* does not exist"):
+    with pytest.raises(DataError, match=r"the folder .* does not exist"):
         benchmark.main([str(tmp_path), "--out", str(tmp_path / "gone" / "speed.json")])
 
 
