@@ -42,7 +42,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     overrides = [
         "experiment=quickstart", "data=folder", f"data.root={home / 'raw'}", "data.size=28", "data.channels=rgb",
         "logger=none", f"data.store={home / 'prepared'}", f"run.folder={home / 'runs'}", "trainer.max_epochs=3",
-        "data.check=off",
+        "data.check=off", "data.test_fraction=0.4",
     ]  # fmt: skip
     run = mc.fit(mc.load_config(*overrides))
     export.main([str(run.folder), "--out", str(home / "bundle")])
