@@ -44,9 +44,8 @@ def run(module: ModuleType, out: Path, capsys: pytest.CaptureFixture[str], *argu
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len(table) >= 3 and len({line.count("|") for line in table}) == 1
     content: dict[str, Any] = json.loads(out.read_text())
-    assert {"processor", "flags", "cores", "threads", "memory_gb", "gpu", "versions", "git", "date"} == set(
-        content["machine"]
-    )
+    facts = {"processor", "flags", "cores", "threads", "load", "memory_gb", "gpu", "versions", "git", "date"}
+    assert set(content["machine"]) == facts
     assert all(content["machine"]["versions"].values())
     return content
 

@@ -183,6 +183,6 @@ def test_checking_starts_a_search(
     write_sweep(tmp_path, 1, RATES)
     sweep.main(["digits.yaml", "--check"])
     said = capsys.readouterr().out
-    assert "digits.yaml is sound: grid of 10 points over optim.lr, by lowest val/loss" in said
+    assert f"digits.yaml is sound: grid of {len(RATES)} points over optim.lr, by lowest val/loss" in said
     assert "`wandb agent` would run trials that W&B hears nothing of" in said
     assert [path.name for path in tmp_path.iterdir()] == ["digits.yaml"]

@@ -232,7 +232,7 @@ for steps in ((0, 1), (0, 1000), (1000, 2000)):
     if process == 0:
         run(*steps)
         sys.exit()
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)  # or a fork would print it too
 """
     monkeypatch.delenv("WANDB_SERVICE", raising=False)  # Of this process, where W&B would know the id as taken.
     command = [sys.executable, "-c", program]
