@@ -1,6 +1,7 @@
 """Back ends: each answers as onnxruntime does, whatever the size of the batch and however many ask."""
 
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlops_cls.backends import with_openvino
 from mlops_cls.backends.base import _quota, cores
 from mlops_cls.backends.choice import open_backend
 from mlops_cls.backends.fastest import TOLERANCE, example_pictures
@@ -80,8 +82,28 @@ def test_a_bundle_without_8_bits_says_how_to_make_them(tiny_bundle: Bundle) -> N
 
 def test_a_missing_library_says_what_to_install(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(with_openvino, "_core", with_openvino._core.__wrapped__)  # nothing of it was kept
     with pytest.raises(ConfigError, match=r"pip install 'mlops-cls\[openvino\]'"):
         open_backend(tiny_bundle, "openvino")
+
+
+# A signal that is handled, after OpenVINO was started in this thread and its last model let go in another one.
+LET_GO = """
+import gc, os, signal, sys, threading
+import mlops_cls as mc
+
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+kept = [mc.Predictor.load(sys.argv[1], backend="openvino")]
+thread = threading.Thread(target=lambda: (kept.clear(), gc.collect()))
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_signal_ends_a_process_in_which_openvino_has_been(tiny_bundle: Bundle) -> None:
+    done = subprocess.run([sys.executable, "-c", LET_GO, str(tiny_bundle.folder)], capture_output=True, check=False)
+    assert (done.stdout, done.returncode) == (b"heard\n", 0)
 
 
 def test_openvino_tells_nobody_that_it_was_imported(tiny_bundle: Bundle) -> None:

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,13 @@ class OpenVino:
 
     def __init__(self, model: Path, *, name: str = "openvino", precision: str = "f32", threads: int | None = None):
         self.name = name
-        openvino = _imported()
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": str(threads or cores()),
         }
         try:
-            self._compiled = openvino.Core().compile_model(str(model), "CPU", settings)
+            self._compiled = _core().compile_model(str(model), "CPU", settings)
         except RuntimeError as error:
             raise ArtifactError(f"OpenVINO cannot read {model} ({error})") from error
         self._own = threading.local()
@@ -54,13 +54,19 @@ class OpenVino:
         return self._own.request
 
 
-def _imported() -> Any:
+@cache
+def _core() -> Any:
+    """Return OpenVINO, which stays until the process ends.
+
+    It gives the thread that starts it another stack for signals, and frees that with itself (2026.4): were the last
+    model let go in another thread, the next signal would end the process.
+    """
     try:
         with _without_telemetry():
             import openvino
     except ModuleNotFoundError as error:
         raise ConfigError("backend=openvino: it is not installed; pip install 'mlops-cls[openvino]'") from error
-    return openvino
+    return openvino.Core()
 
 
 @contextmanager
