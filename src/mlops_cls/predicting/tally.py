@@ -65,7 +65,7 @@ class Tally:
     def _odd(self, width: int) -> list[str]:
         threshold = self.card.calibration.threshold
         lines = [f"  {UNREADABLE:<{width}}  {self._share(self.unreadable)}"] if self.unreadable else []
-        if threshold is not None:
+        if threshold:  # at 0 nothing is ever left to a person
             why = f"with a confidence below {threshold:.2f}: look at them yourself"
             lines.append(f"  {ABSTAINED:<{width}}  {self._share(self.abstained)}  {why}")
         return lines
