@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_cls.atomic import write_text
-from mlops_cls.cli import run_verb
+from mlops_cls.cli import positive, run_verb
 from mlops_cls.errors import DataError
 
 if TYPE_CHECKING:
@@ -58,12 +58,6 @@ def _measure(
     return text, {"machine": machine, "settings": settings, "network": network, "sides": values}
 
 
-def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mlops_cls.benchmark",
@@ -73,9 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", type=Path, help="a bundle, or the folder of a run that was exported")
     parser.add_argument("overrides", nargs="*", help="where the data are now, such as data.root=FOLDER_OR_ZIP")
-    parser.add_argument("--rounds", type=_number, default=7, metavar="N", help="how often each is timed (7)")
+    parser.add_argument("--rounds", type=positive, default=7, metavar="N", help="how often each is timed (7)")
     parser.add_argument(
-        "--pictures", type=_number, default=PICTURES, metavar="N", help=f"test pictures for the accuracy ({PICTURES})"
+        "--pictures", type=positive, default=PICTURES, metavar="N", help=f"test pictures for the accuracy ({PICTURES})"
     )
     parser.add_argument(
         "--accuracy", action=argparse.BooleanOptionalAction, default=True, help="needs the data set (yes)"

@@ -32,6 +32,17 @@ class Preprocess:
     def channels(self) -> int:
         return len(self.mean)
 
+    @property
+    def geometry(self) -> dict[str, Any]:
+        """All but the normalisation, as `pictures.load_picture` takes it."""
+        return {
+            "size": self.size,
+            "resize": self.resize,
+            "crop": self.crop,
+            "interpolation": self.interpolation,
+            "channels": self.channels,
+        }
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:

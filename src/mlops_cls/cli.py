@@ -1,6 +1,7 @@
 """The console script `mlops-cls`: lists the verbs in the order of a model's life, and runs them."""
 
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from importlib import import_module
 
@@ -49,6 +50,13 @@ def run_verb(verb: Callable[[list[str]], None], arguments: list[str] | None = No
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+
+
+def positive(text: str) -> int:
+    """Return an option's whole number, at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def _overview() -> str:

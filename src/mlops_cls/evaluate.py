@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_cls.backends.kinds import DEFAULT
-from mlops_cls.cli import run_verb
+from mlops_cls.cli import positive, run_verb
 
 if TYPE_CHECKING:
     from mlops_cls.evaluation.assess import Evaluation
@@ -74,12 +74,6 @@ def _write(folder: Path, evaluation: "Evaluation", outputs: "Outputs") -> None:
     draw_confusion(folder / "confusion.png", outputs.confusion, outputs.classes, title=title)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mlops_cls.evaluate",
@@ -103,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--flips", action="store_true", help="try the mean over each picture and its mirror image")
     parser.add_argument("--robustness", action="store_true", help="score pictures that were made worse in 15 ways")
     parser.add_argument(
-        "--robustness-limit", type=_positive, default=1000, metavar="N", help="of so many pictures (default 1000)"
+        "--robustness-limit", type=positive, default=1000, metavar="N", help="of so many pictures (default 1000)"
     )
     parser.add_argument("--probe", action="store_true", help="train a linear model on small pictures, as a baseline")
     parser.add_argument("--report", action="store_true", help="draw report.html too, with pictures")

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mlops_cls.backends import kinds
-from mlops_cls.cli import run_verb
+from mlops_cls.cli import positive, run_verb
 from mlops_cls.errors import ConfigError, DataError
 from mlops_cls.predicting.answers import Answer, predict_files
 from mlops_cls.predicting.contact import MOST, draw_contact, positions
@@ -89,12 +89,6 @@ def _kind(given: str | None, out: Path | None) -> str:
     return kind
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
-
-
 def _check_writable(option: str, file: Path | None) -> None:
     if file is None:
         return
@@ -116,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", help="a bundle, a run folder, a .ckpt file, dvc:NAME or wandb:COLLECTION:ALIAS")
     parser.add_argument("pictures", nargs="+", help="pictures, folders of pictures, or patterns such as 'new/*.jpg'")
     parser.add_argument(
-        "--top", type=_positive, default=1, metavar="K", help="give the K most probable classes (default 1)"
+        "--top", type=positive, default=1, metavar="K", help="give the K most probable classes (default 1)"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write to FILE (.csv, .json or .parquet)")
     parser.add_argument("--format", choices=KINDS, help="default: by the ending of --out, else csv")
@@ -131,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"of a bundle: {', '.join(kinds.KINDS)} or auto (default {kinds.DEFAULT})",
     )
     parser.add_argument(
-        "--max-pixels", type=_positive, default=MAX_PIXELS, metavar="N", help="refuse larger pictures unread"
+        "--max-pixels", type=positive, default=MAX_PIXELS, metavar="N", help="refuse larger pictures unread"
     )
     parser.add_argument("--skip-bad", action="store_true", help="exit 0 even if some pictures could not be read")
     return parser

@@ -147,16 +147,7 @@ class Predictor:
 
     def read(self, picture: PictureSource) -> Loaded:
         """Return the picture itself, as the network will see it, and its sides."""
-        wanted = self.card.preprocess
-        return load_picture(
-            picture,
-            wanted.size,
-            resize=wanted.resize,
-            crop=wanted.crop,
-            interpolation=wanted.interpolation,
-            channels=wanted.channels,
-            max_pixels=self.max_pixels,
-        )
+        return load_picture(picture, **self.card.preprocess.geometry, max_pixels=self.max_pixels)
 
     def classify(self, fitted: Sequence[Pixels]) -> Predictions:
         """Classify pictures that `fit` has returned."""

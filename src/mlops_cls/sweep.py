@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mlops_cls.cli import run_verb
+from mlops_cls.cli import positive, run_verb
 
 EXAMPLE = """examples:
   python -m mlops_cls.sweep configs/sweep.yaml --count 20 --jobs 2
@@ -35,8 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("file", help="sweep file, or the name of one that comes with the package")
     parser.add_argument("overrides", nargs="*", help="further settings of all trials, such as logger=none")
-    parser.add_argument("--count", type=_positive, help="trials in all, those of earlier calls included")
-    parser.add_argument("--jobs", type=_positive, default=1, help="trials at a time (default 1)")
+    parser.add_argument("--count", type=positive, help="trials in all, those of earlier calls included")
+    parser.add_argument("--jobs", type=positive, default=1, help="trials at a time (default 1)")
     parser.add_argument("--folder", type=Path, default=Path("sweeps"), help="where sweeps are kept (default sweeps)")
     parser.add_argument("--name", help="name of the sweep and its folder (default: the file's)")
     parser.add_argument("--storage", help="database that machines share, such as postgresql+psycopg://…")
@@ -45,13 +45,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--changed", action="store_true", help="go on although the file was changed")
     parser.add_argument("--retry-failed", action="store_true", help="try the trials that failed once more")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -55,16 +55,5 @@ def from_folder(card: ModelCard, folder: Path, count: int) -> Pixels:
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     if len(files) < count:
         raise DataError(f"--pictures {folder}: {count} pictures are needed, and there are {len(files)}")
-    wanted = card.preprocess
-    fitted = [
-        load_picture(
-            file,
-            wanted.size,
-            resize=wanted.resize,
-            crop=wanted.crop,
-            interpolation=wanted.interpolation,
-            channels=wanted.channels,
-        )[1]
-        for file in files[:count]
-    ]
+    fitted = [load_picture(file, **card.preprocess.geometry).pixels for file in files[:count]]
     return np.stack(fitted).transpose(0, 3, 1, 2)
