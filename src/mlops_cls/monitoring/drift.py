@@ -100,9 +100,11 @@ def _tests(reference: Reference, now: Sample, generator: np.random.Generator) ->
         found = compare_embeddings(reference.projected, now.projected, generator)
         away = (_summary(rows[:, -1]) for rows in (reference.projected, now.projected))
         yield _change(EMBEDDING, "embedding", "MMD", found, *away)
-    counts = [np.bincount(predicted, minlength=len(reference.classes)) for predicted in (reference.predicted, now.predicted)]
-    found = compare_classes(*counts, generator)
-    shares = (dict(zip(reference.classes, (row / row.sum()).tolist(), strict=True)) for row in counts)
+    before, after = (
+        np.bincount(each, minlength=len(reference.classes)) for each in (reference.predicted, now.predicted)
+    )
+    found = compare_classes(before, after, generator)
+    shares = (dict(zip(reference.classes, (row / row.sum()).tolist(), strict=True)) for row in (before, after))
     yield _change(CLASSES, "prediction", "chi2", found, *shares)
     yield _of_numbers(CONFIDENCE, "prediction", reference.confidence, now.confidence)
 

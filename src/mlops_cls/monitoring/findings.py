@@ -26,6 +26,7 @@ class Findings:
         windows: earlier and smaller looks, in the order of time.
         accuracy: where people told the true class.
         alpha: chance of a false alarm.
+        past_counts: whether a window that had changed is drift, even if all pictures together have not.
         words: in place of the usual sentence.
     """
 
@@ -38,6 +39,7 @@ class Findings:
     windows: Sequence[Window] = ()
     accuracy: Accuracy | None = None
     alpha: float = ALPHA
+    past_counts: bool = False
     words: str = ""
 
     @property
@@ -50,7 +52,7 @@ class Findings:
 
     @property
     def drift(self) -> bool:
-        return any(change.drift for change in self.changes) or bool(self.drifted_windows)
+        return any(change.drift for change in self.changes) or bool(self.past_counts and self.drifted_windows)
 
     def say(self) -> str:
         """Return a sentence for a person."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def in_windows(
         changes = find_changes(reference, history.sample, alpha=alpha)
         return changes, [window_of(history, changes)]
     edges = np.linspace(0, len(history), number + 1).astype(int).tolist()
-    parts = [history[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    parts = [history[start:end] for start, end in pairwise(edges)]
     tested = [find_changes(reference, part.sample, alpha=alpha, share=0.5 / number) for part in parts]
     windows = [window_of(*pair) for pair in zip(parts, tested, strict=True)]
     return find_changes(reference, history.sample, alpha=alpha, share=0.5), windows

@@ -12,6 +12,7 @@ TOLD_CLASS = 0.02
 """Change of a class's share that is worth naming."""
 MOVED = 0.1
 """Change of a median, as a part of the middle 80 %, below which a sample has been spread rather than moved."""
+STRENGTHS = ((0.05, "slightly"), (0.2, "clearly"), (1.0, "entirely"))
 # What is said of a number that has risen, of one that has fallen, what is counted, and what such pictures often are.
 NUMBERS = {
     "brightness": ("pictures are brighter", "pictures are darker", "grey level"),
@@ -26,13 +27,13 @@ NUMBERS = {
 
 def of_change(change: "Change") -> str:
     """Return a sentence without its capital and full stop: what was tested, before and now."""
+    if not change.drift:
+        return f"no change of {change.name} that matters"
     if change.test == "KS":
         return _of_number(change.name, change.reference, change.now)
     if change.test == "MMD":
-        return (
-            "pictures look different to the network: of what its embeddings have in common, "
-            f"{_percent(change.effect)} is lost"
-        )
+        how = next(word for most, word in STRENGTHS if change.effect <= most)
+        return f"pictures look {how} different to the network (its embeddings differ by {change.effect:.2f} of 1)"
     return _of_classes(change.reference, change.now)
 
 
@@ -40,7 +41,9 @@ def verdict(pictures: int, changes: Iterable["Change"]) -> str:
     """Return what the tests of enough pictures come to."""
     found = [of_change(change) for change in changes if change.drift]
     if not found:
-        return f"No drift in {counted(pictures)}: nothing differs from training by more than chance and enough to matter."
+        return (
+            f"No drift in {counted(pictures)}: nothing differs from training by more than chance and enough to matter."
+        )
     return f"Drift in {counted(pictures)}: {'; '.join(found)}."
 
 
@@ -62,13 +65,12 @@ def number(value: float) -> str:
 
 def _of_number(name: str, reference: Summary, now: Summary) -> str:
     rises, falls, unit = NUMBERS[name]
-    told = (lambda value: _percent(value)) if name == "confidence" else number
+    told = _percent if name == "confidence" else number
     spread = reference["high"] - reference["low"]
     step = now["median"] - reference["median"]
     if abs(step) > MOVED * spread:
-        return (
-            f"{rises if step > 0 else falls}: {unit} {told(now['median'])} instead of {told(reference['median'])} (median)"
-        )
+        before, after = told(reference["median"]), told(now["median"])
+        return f"{rises if step > 0 else falls}: {unit} {after} instead of {before} (median)"
     ends = (told(summary[end]) for summary in (now, reference) for end in ("low", "high"))
     return f"{name} is spread differently: 80 % lie from {{}} to {{}} instead of {{}} to {{}}".format(*ends)
 
@@ -81,4 +83,6 @@ def _of_classes(reference: Summary, now: Summary) -> str:
 
 
 def _percent(share: float) -> str:
+    if 0.999 < share < 1:
+        return "over 99.9 %"
     return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{100 * share:.1f} %"
