@@ -10,8 +10,9 @@ from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
 from mlops_cls.service.engine import Service
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import health, predict
+from mlops_cls.service.routes import health, monitoring, predict
 from mlops_cls.service.settings import Settings
+from mlops_cls.service.watching import Watch
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
 
@@ -37,10 +38,12 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
-    app.state.service = service
+    app.state.service, app.state.watch = service, Watch()
+    service.parts.append(app.state.watch.beside)
     problems.install(app)
     app.include_router(predict.router)
     app.include_router(health.router)
+    app.include_router(monitoring.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     app.add_middleware(RequestIds)
