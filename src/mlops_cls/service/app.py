@@ -10,7 +10,7 @@ from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
 from mlops_cls.service.engine import Service
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import health, predict
+from mlops_cls.service.routes import health, page, predict
 from mlops_cls.service.settings import Settings
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
@@ -41,6 +41,7 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     problems.install(app)
     app.include_router(predict.router)
     app.include_router(health.router)
+    app.include_router(page.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     app.add_middleware(RequestIds)
