@@ -10,7 +10,7 @@ from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
 from mlops_cls.service.engine import Service
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import health, monitoring, predict
+from mlops_cls.service.routes import health, monitoring, page, predict
 from mlops_cls.service.settings import Settings
 from mlops_cls.service.watching import Watch
 
@@ -18,6 +18,8 @@ DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture
 
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
+
+ROUTES = (predict, health, monitoring, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -41,9 +43,8 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     app.state.service, app.state.watch = service, Watch()
     service.parts.append(app.state.watch.beside)
     problems.install(app)
-    app.include_router(predict.router)
-    app.include_router(health.router)
-    app.include_router(monitoring.router)
+    for routes in ROUTES:
+        app.include_router(routes.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     app.add_middleware(RequestIds)
