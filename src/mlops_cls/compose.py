@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -53,6 +55,18 @@ def load_config(*overrides: str, config_dir: str | Path | None = None) -> Config
     with _retold(), hydra.initialize_config_dir(folder, version_base=HYDRA_VERSION):
         _register_schema()
         return _to_config(hydra.compose("train", overrides=[*search, *in_hydra_words(overrides)]))
+
+
+def combinations(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each run that `python -m mlops_cls.train -m` would make of these, in its order.
+
+    Raises:
+        ConfigError: an override cannot be read, or asks for values without end.
+    """
+    with _retold():
+        parsed = OverridesParser.create().parse_overrides(in_hydra_words(overrides))
+        (runs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+        return runs
 
 
 def change_data(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
