@@ -1,5 +1,6 @@
 """What travels with the weights, as plain JSON values: class names, preprocessing, architecture, provenance, scores."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -90,6 +91,11 @@ class ModelCard:
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that tell this model from any other; a bundle's card has the hash of its files."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

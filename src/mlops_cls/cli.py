@@ -19,6 +19,7 @@ VERBS = {
     "compare": "put finished runs beside one another, with paired differences",
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
+    "serve": "answer pictures over HTTP, with a page for people",
     "publish": "give a model to others, by DVC or W&B's registry, if it is better than theirs",
     "sync": "send to W&B what runs kept offline",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_cls.backends.base import Backend
 from mlops_cls.backends.kinds import DEFAULT
 from mlops_cls.bundle import Bundle
 from mlops_cls.card import ModelCard
@@ -88,15 +89,32 @@ class Predictor:
         card: class names, preprocessing and calibration.
         forward: uint8[B,C,H,W] pictures in the card's geometry to what `Answers` holds.
         max_pixels: of a picture that is decoded; larger ones are refused by their header.
+        backend: the name of what computes `forward`.
+        bundle: that the model was loaded from, if it was one.
     """
 
-    def __init__(self, card: ModelCard, forward: Forward, *, max_pixels: int = MAX_PIXELS) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        forward: Forward,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        backend: str = "torch",
+        bundle: Bundle | None = None,
+    ) -> None:
         self.card, self.max_pixels = card, max_pixels
+        self.backend, self.bundle = backend, bundle
         self._forward = forward
 
     @classmethod
     def load(
-        cls, path: str | Path, *, device: str = "auto", backend: str = DEFAULT, max_pixels: int = MAX_PIXELS
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        backend: str = DEFAULT,
+        threads: int | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> Self:
         """Load a bundle, a run folder, a checkpoint, or a published model.
 
@@ -106,6 +124,7 @@ class Predictor:
                 cache once.
             device: of a checkpoint: auto, cpu, cuda or mps. A bundle computes on the CPU.
             backend: of a bundle: onnxruntime, openvino and more (`backends.kinds.KINDS`), or auto for the fastest here.
+            threads: that compute one answer of a bundle; None: as many as there are cores.
             max_pixels: of a picture that is decoded; larger ones are refused by their header.
 
         Raises:
@@ -114,8 +133,11 @@ class Predictor:
             DataError: DVC's remote cannot serve it.
         """
         place = local(path)
-        forward = _of_bundle if Bundle.is_at(place) else _of_checkpoint
-        return cls(*forward(place, device, backend), max_pixels=max_pixels)
+        if Bundle.is_at(place):
+            bundle = Bundle.open(place)
+            opened = _opened(bundle, device, backend, threads)
+            return cls(bundle.card, opened.embed, max_pixels=max_pixels, backend=opened.name, bundle=bundle)
+        return cls(*_of_checkpoint(place, device, backend), max_pixels=max_pixels)
 
     def __call__(self, picture: PictureSource) -> Prediction:
         """Classify one picture: path, bytes, open file, PIL image, or array uint8[H,W] or uint8[H,W,C].
@@ -178,13 +200,12 @@ class Predictor:
         )
 
 
-def _of_bundle(path: Path, device: str, backend: str) -> tuple[ModelCard, Forward]:
+def _opened(bundle: Bundle, device: str, backend: str, threads: int | None) -> Backend:
     if device not in ("auto", "cpu"):
         raise ConfigError(f"device={device}: a bundle computes on the CPU; load its run folder to use a GPU")
     from mlops_cls.backends.choice import open_backend
 
-    bundle = Bundle.open(path)
-    return bundle.card, open_backend(bundle, backend).embed
+    return open_backend(bundle, backend, threads=threads)
 
 
 def _of_checkpoint(path: Path, device: str, backend: str) -> tuple[ModelCard, Forward]:

@@ -1,0 +1,90 @@
+"""Serve a classifier over HTTP: ``python -m mlops_cls.serve runs/latest/bundle --port 8080``."""
+
+import argparse
+import os
+import signal
+from typing import Any, Literal, get_args, get_origin
+
+import uvicorn
+from pydantic.fields import FieldInfo
+
+from mlops_cls.cli import run_verb
+from mlops_cls.errors import ConfigError, MlopsError
+from mlops_cls.service.app import create_app
+from mlops_cls.service.settings import Settings, flag, variable
+
+EXAMPLE = """examples:
+  python -m mlops_cls.serve runs/latest/bundle
+  python -m mlops_cls.serve wandb:skin_lesion:best --host 0.0.0.0 --port 80 --backend auto
+  MODEL=gs://models/skin_lesion PORT=8080 SERVE_HOST=0.0.0.0 python -m mlops_cls.serve
+
+then: curl -F file=@picture.jpg http://127.0.0.1:8080/predict, or open that address in a browser"""
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until a signal ends it; requests that have begun are finished."""
+    flags = vars(_parser().parse_args(arguments))
+    settings = Settings.read(os.environ, {name: value for name, value in flags.items() if value is not None})
+    if not settings.model:
+        raise ConfigError("which model? Give a bundle, or its place in the variable MODEL\n" + EXAMPLE)
+    app = create_app(settings=settings)
+    server = _Server(_config(app, settings))
+    app.state.service.on_failure = server.stop
+    server.run()
+    failure = app.state.service.failure
+    if failure is not None:
+        raise failure if isinstance(failure, MlopsError) else MlopsError(f"the model could not be loaded: {failure!r}")
+    if not server.started:
+        raise ConfigError(f"--port {settings.port}: nothing can listen on {settings.host}:{settings.port}")
+
+
+class _Server(uvicorn.Server):
+    """Ends with 0 after SIGTERM and Ctrl-C: both are how a service is meant to end."""
+
+    def run(self, sockets: Any = None) -> None:
+        # uvicorn raises the signal again when it has finished, for whoever listened before it.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        super().run(sockets)
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+
+def _config(app: Any, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mlops_cls.serve",
+        description="Serve a classifier over HTTP. Every setting is a flag or a variable of the environment.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", nargs="?", help=f"{Settings.model_fields['model'].description} (MODEL)")
+    for name, field in Settings.model_fields.items():
+        if name not in ("model", "api_keys"):  # a key does not belong in a list of processes
+            parser.add_argument(flag(name), metavar=_kind(field), help=_help(name, field))
+    return parser
+
+
+def _kind(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "|".join(get_args(field.annotation))
+    return getattr(field.annotation, "__name__", "VALUE").upper()
+
+
+def _help(name: str, field: FieldInfo) -> str:
+    return f"{field.description} (default {field.default or 'none'}; {variable(name)})".replace("%", "%%")
+
+
+if __name__ == "__main__":
+    run_verb(main)

@@ -1,0 +1,61 @@
+"""`create_app`: the parts of the service put together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from mlops_cls.predictor import Predictor
+from mlops_cls.service import problems
+from mlops_cls.service.engine import Service
+from mlops_cls.service.request_ids import RequestIds
+from mlops_cls.service.routes import health, predict
+from mlops_cls.service.settings import Settings
+
+DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
+
+Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
+`code` for programs and a `detail` for people."""
+
+
+def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
+    """Return the service as an ASGI app.
+
+    Args:
+        predictor: of a loaded model; None: `settings.model` is loaded once the app has started, and until then
+            `GET /ready` and whatever needs the model answer 503.
+        settings: see `Settings`; None: all as they are by default.
+    """
+    settings = settings or Settings()
+    service = Service(settings, predictor)
+    app = FastAPI(
+        title="mlops_cls",
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
+    )
+    app.state.service = service
+    problems.install(app)
+    app.include_router(predict.router)
+    app.include_router(health.router)
+    # The last that is added is the outermost.
+    app.add_middleware(problems.Unexpected)
+    app.add_middleware(RequestIds)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Load beside the running server, so that whoever asks for /health or /ready gets an answer meanwhile."""
+    service: Service = app.state.service
+    if service.predictor is not None:
+        await service.start()
+    loading = asyncio.create_task(service.start() if not service.ready else asyncio.sleep(0))
+    try:
+        yield
+    finally:
+        await loading
+        await service.stop()

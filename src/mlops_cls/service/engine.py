@@ -1,0 +1,179 @@
+"""The service itself, apart from HTTP: a loaded model, pictures in, answers out, never more than it can hold."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_cls.backends.base import cores
+from mlops_cls.pictures import Loaded, PictureError
+from mlops_cls.predictor import Prediction, Predictor
+from mlops_cls.service.batching import Batcher
+from mlops_cls.service.problems import Refusal
+from mlops_cls.service.settings import Settings
+
+RETRY_SECONDS = 1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One picture and its answer, as the service's observers get it.
+
+    `data` is what was sent; `probabilities` float32[K] and `embedding` float32[F] are the network's.
+    """
+
+    id: str
+    request_id: str
+    time: datetime
+    data: bytes
+    loaded: Loaded
+    prediction: Prediction
+    probabilities: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None
+
+
+Observer = Callable[[Sequence[Seen]], None]
+"""Is told of answers in the event loop, and must return at once."""
+Part = Callable[["Service"], AbstractContextManager[None]]
+"""What runs beside the service as long as it does, from when the model is there."""
+
+
+@dataclass(slots=True)
+class Service:
+    """What the routes share; `predictor` is None until the model is loaded, `failure` says why it was not."""
+
+    settings: Settings
+    predictor: Predictor | None = None
+    version: str | None = None
+    failure: Exception | None = None
+    observers: list[Observer] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    on_failure: Callable[[], None] = lambda: None
+    waiting: int = 0
+    _running: ExitStack = field(default_factory=ExitStack)
+    _batcher: Batcher | None = None
+    _decoders: ThreadPoolExecutor | None = None
+
+    async def start(self) -> None:
+        """Load the model and start what answers; a failure is kept and told."""
+        try:
+            await asyncio.to_thread(self._load)
+        except Exception as error:
+            self.failure = error
+            log.error("the model could not be loaded: %s", error)
+            self.on_failure()
+
+    async def stop(self) -> None:
+        """Finish what waits; then end all parts."""
+        await asyncio.to_thread(self._running.close)
+
+    @property
+    def ready(self) -> bool:
+        return self._batcher is not None
+
+    def model(self) -> Predictor:
+        """Return the loaded model.
+
+        Raises:
+            Refusal: not_ready.
+        """
+        if self.predictor is None or not self.ready:
+            reason = "could not be loaded" if self.failure else "is still being loaded"
+            raise Refusal("not_ready", f"The model {reason}.", headers={"Retry-After": str(RETRY_SECONDS)})
+        return self.predictor
+
+    def check_room(self, pictures: int = 1) -> None:
+        """Refuse what would not find a place in the queue; without `pictures`, before a request is even read.
+
+        Raises:
+            Refusal: busy.
+        """
+        if self.waiting and self.waiting + pictures > self.settings.queue:
+            detail = f"{self.waiting} pictures are waiting already. Try again in a moment."
+            raise Refusal("busy", detail, headers={"Retry-After": str(RETRY_SECONDS)})
+
+    async def answer(self, request_id: str, pictures: Sequence[bytes]) -> list[Seen | PictureError]:
+        """Return an answer for each picture, or why there is none.
+
+        Raises:
+            Refusal: not_ready or busy.
+        """
+        predictor = self.model()
+        with self._places(len(pictures)):
+            loaded = await asyncio.gather(*(self._decode(predictor, data) for data in pictures))
+            seen = await self._classify(predictor, request_id, pictures, loaded)
+        for observer in self.observers:
+            observer([one for one in seen if isinstance(one, Seen)])
+        return seen
+
+    @contextmanager
+    def _places(self, pictures: int) -> Iterator[None]:
+        self.check_room(pictures)
+        self.waiting += pictures
+        try:
+            yield
+        finally:
+            self.waiting -= pictures
+
+    async def _decode(self, predictor: Predictor, data: bytes) -> Loaded | PictureError:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, predictor.read, data)
+        except PictureError as error:
+            return error
+
+    async def _classify(
+        self,
+        predictor: Predictor,
+        request_id: str,
+        pictures: Sequence[bytes],
+        loaded: Sequence[Loaded | PictureError],
+    ) -> list[Seen | PictureError]:
+        assert self._batcher is not None
+        readable = [number for number, one in enumerate(loaded) if isinstance(one, Loaded)]
+        answers = await self._batcher.answer([one.pixels for one in loaded if isinstance(one, Loaded)])
+        predictions = predictor.name(np.stack([one.probabilities for one in answers])) if answers else []
+        now, seen = datetime.now(UTC), list[Seen | PictureError](loaded)  # type: ignore[arg-type]
+        for number, answer, prediction in zip(readable, answers, predictions, strict=True):
+            one = loaded[number]
+            assert isinstance(one, Loaded)
+            seen[number] = Seen(
+                id=f"{request_id}-{number}",
+                request_id=request_id,
+                time=now,
+                data=pictures[number],
+                loaded=one,
+                prediction=prediction,
+                probabilities=answer.probabilities,
+                embedding=answer.embedding,
+            )
+        return seen
+
+    def _load(self) -> None:
+        settings = self.settings
+        predictor = self.predictor or Predictor.load(
+            settings.model,
+            backend=settings.backend,
+            threads=settings.threads or None,
+            max_pixels=settings.max_pixels,
+        )
+        predictor.classify([_blank(predictor)])  # the first answer takes longer than any later one
+        self.predictor, self.version = predictor, predictor.card.digest
+        self._decoders = self._running.enter_context(ThreadPoolExecutor(cores(), "decode"))
+        for part in self.parts:
+            self._running.enter_context(part(self))
+        batcher = Batcher(predictor.answer, batch=settings.batch)
+        self._running.callback(batcher.close)
+        self._batcher = batcher
+
+
+def _blank(predictor: Predictor) -> NDArray[np.uint8]:
+    preprocess = predictor.card.preprocess
+    return np.zeros((preprocess.size, preprocess.size, preprocess.channels), np.uint8)
