@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ConfigError, MlopsError
 from mlops_cls.service.app import create_app
+from mlops_cls.service.connections import Connection
 from mlops_cls.service.settings import Settings, flag, variable
 
 EXAMPLE = """examples:
@@ -54,6 +55,7 @@ class _Server(uvicorn.Server):
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
         host=settings.host,
         port=settings.port,
         access_log=False,

@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
 from mlops_cls.service.engine import Service
+from mlops_cls.service.guards.install import add_guards
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import health, predict
+from mlops_cls.service.routes import docs, health, predict
 from mlops_cls.service.settings import Settings
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
@@ -33,7 +34,7 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         title="mlops_cls",
         description=DESCRIPTION,
         lifespan=_lifespan,
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,  # FastAPI's own page loads its parts from another host
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
@@ -41,8 +42,11 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     problems.install(app)
     app.include_router(predict.router)
     app.include_router(health.router)
+    if settings.docs:
+        app.include_router(docs.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
+    add_guards(app, settings)
     app.add_middleware(RequestIds)
     return app
 
