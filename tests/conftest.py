@@ -1,19 +1,16 @@
 """Shared pieces: pictures in folders, and one small finished run that many tests look at."""
 
 import os
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import mlops_cls as mc
+from google_storage import google_storage
 from mlops_cls.bundle import Bundle
 from wandb_server import WandbServer
 
@@ -104,32 +101,5 @@ def wandb_server() -> Iterator[WandbServer]:
 @pytest.fixture
 def bucket(tmp_path: Path) -> Iterator[str]:
     """Return the address of a Google Cloud Storage emulator with the bucket `pictures`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = Path(sys.executable).with_name("gcp-storage-emulator")
-    command = [
-        script,
-        "-d",
-        tmp_path / "gcs",
-        "start",
-        "--host=127.0.0.1",
-        f"--port={port}",
-        "--default-bucket=pictures",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        address = f"http://127.0.0.1:{port}"
-        wait_for_answer(f"{address}/storage/v1/b/pictures", process)
+    with google_storage(tmp_path / "gcs") as address:
         yield address
-        process.terminate()
-
-
-def wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
-        assert process.poll() is None, "the emulator stopped"
-        try:
-            with urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the emulator does not answer")

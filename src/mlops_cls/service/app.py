@@ -11,13 +11,16 @@ from mlops_cls.service import problems
 from mlops_cls.service.engine import Service
 from mlops_cls.service.guards.install import add_guards
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import docs, health, predict
+from mlops_cls.service.routes import docs, health, monitoring, page, predict
 from mlops_cls.service.settings import Settings
+from mlops_cls.service.watching import Watch
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
 
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
+
+ROUTES = (predict, health, monitoring, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -38,10 +41,11 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
-    app.state.service = service
+    app.state.service, app.state.watch = service, Watch()
+    service.parts.append(app.state.watch.beside)
     problems.install(app)
-    app.include_router(predict.router)
-    app.include_router(health.router)
+    for routes in ROUTES:
+        app.include_router(routes.router)
     if settings.docs:
         app.include_router(docs.router)
     # The last that is added is the outermost.
