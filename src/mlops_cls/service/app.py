@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
 from mlops_cls.service.engine import Service
+from mlops_cls.service.guards.install import add_guards
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import health, monitoring, page, predict
+from mlops_cls.service.routes import docs, health, monitoring, page, predict
 from mlops_cls.service.settings import Settings
 from mlops_cls.service.watching import Watch
 
@@ -36,7 +37,7 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         title="mlops_cls",
         description=DESCRIPTION,
         lifespan=_lifespan,
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,  # FastAPI's own page loads its parts from another host
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
@@ -45,8 +46,11 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     problems.install(app)
     for routes in ROUTES:
         app.include_router(routes.router)
+    if settings.docs:
+        app.include_router(docs.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
+    add_guards(app, settings)
     app.add_middleware(RequestIds)
     return app
 
