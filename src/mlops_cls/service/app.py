@@ -8,9 +8,10 @@ from fastapi import FastAPI
 
 from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
+from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.engine import Service
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import health, predict
+from mlops_cls.service.routes import feedback, health, predict
 from mlops_cls.service.settings import Settings
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
@@ -37,10 +38,13 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
-    app.state.service = service
+    app.state.service, app.state.collector = service, make_collector(settings)
+    if app.state.collector:
+        service.parts.append(app.state.collector.beside)
     problems.install(app)
     app.include_router(predict.router)
     app.include_router(health.router)
+    app.include_router(feedback.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     app.add_middleware(RequestIds)
