@@ -11,13 +11,16 @@ from mlops_cls.service import problems
 from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.engine import Service
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import feedback, health, predict
+from mlops_cls.service.routes import feedback, health, monitoring, page, predict
 from mlops_cls.service.settings import Settings
+from mlops_cls.service.watching import Watch
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
 
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
+
+ROUTES = (predict, health, monitoring, feedback, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -38,13 +41,14 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
-    app.state.service, app.state.collector = service, make_collector(settings)
+    app.state.service, app.state.watch, app.state.collector = service, Watch(), make_collector(settings)
+    service.parts.append(app.state.watch.beside)
+    service.listeners.append(app.state.watch.tell)
     if app.state.collector:
         service.parts.append(app.state.collector.beside)
     problems.install(app)
-    app.include_router(predict.router)
-    app.include_router(health.router)
-    app.include_router(feedback.router)
+    for routes in ROUTES:
+        app.include_router(routes.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     app.add_middleware(RequestIds)
