@@ -31,8 +31,8 @@ class Found(NamedTuple):
     effect: float
 
 
-def compare_numbers(reference: Numbers, now: Numbers) -> Found:
-    """Return the two-sample Kolmogorov-Smirnov test.
+def compare_numbers(reference: Numbers, now: Numbers) -> tuple[Found, float]:
+    """Return the two-sample Kolmogorov-Smirnov test, and the value at which the two differ most.
 
     Its effect is the statistic itself: of some value, so large a share more of one sample lies below it than of the
     other. Ties, such as those of pictures that all have the same size, make the p value larger, never smaller.
@@ -40,7 +40,8 @@ def compare_numbers(reference: Numbers, now: Numbers) -> Found:
     from scipy.stats import ks_2samp  # takes half a second to import
 
     tested = ks_2samp(reference, now, method="asymp")
-    return Found(float(tested.statistic), float(tested.pvalue), float(tested.statistic))
+    distance = float(tested.statistic)
+    return Found(distance, float(tested.pvalue), distance), float(tested.statistic_location)
 
 
 def compare_classes(reference: Counts, now: Counts, generator: np.random.Generator) -> Found:

@@ -71,8 +71,8 @@ def _of_number(name: str, reference: Summary, now: Summary) -> str:
     if abs(step) > MOVED * spread:
         before, after = told(reference["median"]), told(now["median"])
         return f"{rises if step > 0 else falls}: {unit} {after} instead of {before} (median)"
-    ends = (told(summary[end]) for summary in (now, reference) for end in ("low", "high"))
-    return f"{name} is spread differently: 80 % lie from {{}} to {{}} instead of {{}} to {{}}".format(*ends)
+    shares = " instead of ".join(_percent(summary["up_to"]) for summary in (now, reference))
+    return f"{name} is spread differently: {shares} have at most {told(now['at'])}"
 
 
 def _of_classes(reference: Summary, now: Summary) -> str:
