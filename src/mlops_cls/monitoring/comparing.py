@@ -48,8 +48,8 @@ def compare_classes(reference: Counts, now: Counts, generator: np.random.Generat
     """Return Pearson's chi-square test of two rows of counts int64[K] (their sums fixed), right for rare classes too.
 
     Given the sums, one row of a table is hypergeometric where nothing has changed, so it is drawn (Patefield 1981, AS
-    159). The effect is the share of answers that went to other classes, half the sum of the absolute differences, less
-    what chance moves: with many classes and few pictures that is a lot.
+    159). The effect is the share of answers that went to other classes, half the sum of the absolute differences, with
+    what chance moves taken off its square: with many classes and few pictures that is a lot.
     """
     totals = reference + now
     present = totals > 0
@@ -63,7 +63,8 @@ def compare_classes(reference: Counts, now: Counts, generator: np.random.Generat
     moved = np.abs(rows / sizes[1] - (totals - rows) / sizes[0]).sum(1) / 2
     skewness = np.sqrt(8 / (len(totals) - 1))  # of chi-square
     p = probability(float(statistics[0]), statistics[1:], skewness=max(skewness, _skewness(statistics[1:])))
-    return Found(float(statistics[0]), p, float(max(0.0, moved[0] - moved[1:].mean())))
+    beyond_chance = max(0.0, float(moved[0] ** 2 - (moved[1:] ** 2).mean()))
+    return Found(float(statistics[0]), p, float(np.sqrt(beyond_chance)))
 
 
 def compare_embeddings(reference: Numbers, now: Numbers, generator: np.random.Generator) -> Found:
