@@ -8,9 +8,10 @@ from fastapi import FastAPI
 
 from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
+from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.engine import Service
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import health, monitoring, predict
+from mlops_cls.service.routes import feedback, health, monitoring, predict
 from mlops_cls.service.settings import Settings
 from mlops_cls.service.watching import Watch
 
@@ -38,11 +39,14 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
-    app.state.service, app.state.watch = service, Watch()
+    app.state.service, app.state.collector, app.state.watch = service, make_collector(settings), Watch()
     service.parts.append(app.state.watch.beside)
+    if app.state.collector:
+        service.parts.append(app.state.collector.beside)
     problems.install(app)
     app.include_router(predict.router)
     app.include_router(health.router)
+    app.include_router(feedback.router)
     app.include_router(monitoring.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
