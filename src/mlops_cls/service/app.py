@@ -11,7 +11,7 @@ from mlops_cls.service import problems
 from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.engine import Service
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import feedback, health, monitoring, predict
+from mlops_cls.service.routes import feedback, health, monitoring, page, predict
 from mlops_cls.service.settings import Settings
 from mlops_cls.service.watching import Watch
 
@@ -19,6 +19,8 @@ DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture
 
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
+
+ROUTES = (predict, feedback, health, monitoring, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -44,10 +46,8 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     if app.state.collector:
         service.parts.append(app.state.collector.beside)
     problems.install(app)
-    app.include_router(predict.router)
-    app.include_router(health.router)
-    app.include_router(feedback.router)
-    app.include_router(monitoring.router)
+    for routes in ROUTES:
+        app.include_router(routes.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     app.add_middleware(RequestIds)
