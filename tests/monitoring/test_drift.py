@@ -79,15 +79,15 @@ def test_the_looks_of_a_year_spend_more_than_alpha() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_service_that_is_watched_for_long_cries_wolf() -> None:
-    """Ten services, each looked at 40 times; at 5 % a look all but one in eight would alarm at least once."""
+    """Six services, each looked at 32 times; at 5 % a look four in five would alarm at least once."""
     alarms = 0
-    for number in range(10):
+    for number in range(6):
         window = LiveWindow(reference_of(number), "0123456789ab", 200)
-        for part in range(40):
+        for part in range(32):
             window.add(list(records_of(seen(50, 100 * number + part), first=50 * part)))
         assert len(window.findings.windows) == MOST_WINDOWS
         alarms += any(each.drift for each in window.findings.windows)
-    assert alarms <= 2
+    assert alarms <= 1
 
 
 def test_a_live_window_alarms_too_late_or_keeps_more_than_its_size(reference: Reference) -> None:
@@ -176,10 +176,10 @@ def test_what_is_told_is_no_json_or_not_what_was_agreed(reference: Reference) ->
     )
     told = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert told["drift"] is True and told["enough"] is True and told["format"] == 1
-    keys = "name kind test statistic p p_adjusted effect effect_name drift reference now words".split()
+    keys = ["name", "kind", "test", "statistic", "p", "p_adjusted", "effect", "effect_name", "drift", "reference", "now", "words"]
     assert all(list(test) == keys for test in told["tests"])
     assert {test["kind"] for test in told["tests"]} == {"input", "embedding", "prediction"}
-    assert list(told["windows"][0]) == "since until pictures drift p_adjusted_least accuracy words".split()
+    assert list(told["windows"][0]) == ["since", "until", "pictures", "drift", "p_adjusted_least", "accuracy", "words"]
     assert told["words"].startswith("Drift in 300 pictures: pictures are darker: grey level ")
     few = Findings(model="", pictures=3, needed=ENOUGH).to_dict()
     assert (few["enough"], few["drift"], few["tests"]) == (False, False, [])
