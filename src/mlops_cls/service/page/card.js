@@ -1,0 +1,119 @@
+// One picture and what is said of it, in each of its states.
+
+import { bars } from "./bars.js";
+import { breakable, button, el } from "./dom.js";
+import { feedback } from "./feedback.js";
+import { attribute, chance, percent, sentence, sure, worth } from "./words.js";
+
+const PASSING = ["timeout", "unreachable", "cancelled", "internal", "strange"];
+
+/** Return a list item; `info` tells of the model, `again(entry)` sends it once more. */
+export function card(entry, info, again) {
+  const said = el("div", { class: "said" }, name(entry), ...PARTS[entry.state](entry, info, again));
+  return el("li", { class: `card ${kind(entry)}` }, picture(entry), said);
+}
+
+/** Of what kind an entry is, for the filter and its look. */
+export function kind(entry) {
+  if (entry.state === "failed") return "failed";
+  if (entry.state !== "answered") return "open";
+  return entry.answer.abstains ? "unsure" : "sure";
+}
+
+/** Tell whether it may go better another time. */
+export const passing = ({ problem }) => PASSING.includes(problem.code) || problem.passes;
+
+/** What a screen reader is told when one picture is done. */
+export function spoken(entry) {
+  if (entry.state === "failed") return `${entry.name}: no answer. ${entry.problem.message}`;
+  const { label, confidence, abstains } = entry.answer;
+  return abstains
+    ? `${entry.name}: not sure enough. Best guess ${label}, ${sure(confidence)}.`
+    : `${entry.name}: ${label}, ${sure(confidence)}.`;
+}
+
+const PARTS = {
+  waiting: () => [el("p", { class: "soft" }, "Waits for its turn")],
+  sending: () => [el("p", { class: "soft busy" }, "Looking at it …")],
+  pausing: (entry) => [el("p", { class: "soft" }, pause(entry))],
+  answered,
+  failed,
+};
+
+function pause({ problem, seconds }) {
+  if (problem?.aboutKey) return "Waits for a key";
+  const reason = problem?.code === "too_many_requests" ? "That was much at once" : "The service is busy";
+  return `${reason}: asks again in ${seconds} s`;
+}
+
+function picture({ preview, name: file }) {
+  if (!preview?.url) return el("div", { class: "thumb none" }, el("span", {}, preview ? "too large to show" : "no preview"));
+  const small = Math.max(preview.width, preview.height) <= 96;
+  return el("img", { class: small ? "thumb small" : "thumb", src: preview.url, alt: file, draggable: "false" });
+}
+
+function name({ name: file, preview }) {
+  const size = preview && ` ${preview.width}×${preview.height}`;
+  return el("p", { class: "file", title: file }, el("bdi", {}, file), size && el("span", { class: "size" }, size));
+}
+
+function answered(entry, info) {
+  const { answer } = entry;
+  return [
+    ...(answer.abstains ? unsure(answer, info) : certain(answer, info)),
+    truth(answer),
+    attributes(answer, info),
+    ...bars(answer.probabilities, { mark: answer.abstains ? info.calibration.threshold ?? undefined : undefined }),
+    answer.true_label === undefined && info.collect !== "off" && feedback(entry, info.classes),
+  ];
+}
+
+function certain({ label, confidence }, info) {
+  return [
+    el("h3", {}, breakable(label)),
+    el("p", { class: "confidence" }, el("b", {}, sure(confidence)), el("span", { class: "worth" }, worth(confidence, info))),
+  ];
+}
+
+function unsure({ label, confidence }, info) {
+  const needed = info.calibration.threshold;
+  const least = needed ? ` It answers from ${percent(needed, 0)} on: the line across the bar.` : "";
+  return [
+    el("h3", {}, el("span", { class: "sign", "aria-hidden": "true" }, "?"), "Not sure enough"),
+    el(
+      "p",
+      { class: "confidence" },
+      el("b", {}, "Look at it yourself."),
+      el("span", { class: "worth" }, `The best guess is ${label}, ${percent(confidence, 0)}.${least}`),
+    ),
+  ];
+}
+
+function truth({ true_label: label, label: found }) {
+  if (label === undefined) return null;
+  const right = label === found;
+  return el(
+    "p",
+    { class: right ? "truth right" : "truth wrong" },
+    el("span", { class: "sign", "aria-hidden": "true" }, right ? "✓" : "✗"),
+    right ? "Right: that is what it is." : "Wrong: it is ",
+    !right && el("b", { dir: "auto" }, label),
+  );
+}
+
+function attributes({ attributes: found, probabilities, abstains }, info) {
+  const chips = Object.entries(found).map(([key, value]) => {
+    const share = chance(info.attributes[key], probabilities);
+    return el("li", {}, attribute(key, value, abstains), share !== undefined && el("small", {}, ` ${percent(share)} for yes`));
+  });
+  return chips.length > 0 && el("ul", { class: "chips" }, ...chips);
+}
+
+function failed(entry, info, again) {
+  const { code, message } = entry.problem;
+  return [
+    el("h3", {}, el("span", { class: "sign", "aria-hidden": "true" }, "!"), code === "cancelled" ? "Cancelled" : "No answer"),
+    el("p", {}, sentence(message)),
+    passing(entry) && button("Try again", () => again(entry), { "aria-label": `Try ${entry.name} again` }),
+  ];
+}

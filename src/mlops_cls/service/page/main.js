@@ -1,0 +1,102 @@
+// The page at `/`: pictures in, answers out. Each module beside this one has one subject; here they meet.
+
+import { showDrift, showLimits, showModel } from "./about.js";
+import { Problem, hasKey, info as askInfo, monitoring } from "./api.js";
+import { button, byId, el } from "./dom.js";
+import { downloadCsv, downloadJson } from "./download.js";
+import { ofFile, ofSample } from "./entries.js";
+import * as history from "./history.js";
+import { listen } from "./intake.js";
+import { askKey } from "./key.js";
+import { Queue } from "./queue.js";
+import { Progress, Results, say } from "./results.js";
+import { offer } from "./samples.js";
+
+const before = history.restore();
+let info; // what is known of the model
+let number = before.at(-1)?.number ?? 0; // of the newest entry
+
+const queue = new Queue({ send: (entry, signal) => entry.send(signal), changed, askKey });
+const results = new Results({ about: () => info, again: enqueue });
+const progress = new Progress();
+
+await start();
+
+async function start() {
+  await learn();
+  results.add(before.reverse().map((entry) => ({ ...entry, state: "answered" })));
+  listen((files) => take(files.map((file) => ofFile(file, info.limits, (entry) => results.update(entry)))), complain);
+  listenToTools();
+  if (info.key_required && !hasKey()) await askKey(new Problem("no_key", ""));
+  if (info.samples > 0) offer((sample) => take([ofSample(sample)])).catch(() => {}); // a nicety
+  monitoring().then(showDrift, () => {}); // not every service watches itself
+}
+
+/** Ask who the model is until it is loaded and, if that needs a key, one is given. */
+async function learn() {
+  while (!info) {
+    try {
+      info = await askInfo();
+    } catch (problem) {
+      await past(problem);
+    }
+  }
+  complain("");
+  showModel(info);
+  showLimits(info);
+}
+
+function past(problem) {
+  if (problem.aboutKey) return askKey(problem);
+  complain(problem.message);
+  if (problem.passes) return new Promise((resolve) => setTimeout(resolve, 1000 * (problem.wait ?? 2)));
+  return new Promise((resolve) => byId("trouble").append(button("Try again", resolve)));
+}
+
+function take(entries) {
+  complain("");
+  for (const entry of entries) entry.number = ++number;
+  results.add(entries.map((entry) => Object.assign(entry, { state: "waiting" })));
+  enqueue(entries);
+}
+
+function enqueue(entries) {
+  progress.add(entries);
+  queue.add(entries);
+}
+
+function changed(entry) {
+  results.update(entry);
+  progress.update();
+  if (entry.state !== "answered") return;
+  history.save(entry);
+  if (entry.version !== info.model_version) renew();
+}
+
+/** Another model answers than did before: the service was started anew. */
+async function renew() {
+  info = await askInfo().catch(() => info);
+  showModel(info);
+}
+
+function complain(text) {
+  byId("trouble").replaceChildren(...(text ? [el("p", {}, text)] : []));
+}
+
+function listenToTools() {
+  byId("cancel").onclick = () => {
+    queue.cancel();
+    byId("results-title").focus();
+  };
+  byId("csv").onclick = () => downloadCsv(results.entries, info);
+  byId("json").onclick = () => downloadJson(results.entries, info);
+  byId("clear").onclick = clear;
+}
+
+function clear() {
+  results.clear();
+  queue.cancel();
+  history.clear();
+  byId("files").focus();
+  say("All answers are cleared.");
+}

@@ -1,0 +1,44 @@
+// A few pictures of the test split, in another order each time.
+
+import { sampleImage, samples } from "./api.js";
+import { button, byId, el } from "./dom.js";
+import { preview } from "./preview.js";
+
+const SHOWN = 6;
+
+/** Offer some; `take(sample)` is called with the id, the preview and a name of the one that was chosen. */
+export async function offer(take) {
+  const all = shuffled(await samples());
+  byId("samples").hidden = all.length === 0;
+  byId("other-samples").hidden = all.length <= SHOWN;
+  byId("other-samples").onclick = () => {
+    all.push(...all.splice(0, SHOWN));
+    show(all, take);
+  };
+  await show(all, take);
+}
+
+async function show(all, take) {
+  const chosen = all.slice(0, SHOWN);
+  const items = await Promise.all(chosen.map(({ id }) => item(id, take)));
+  byId("sample-list").replaceChildren(...items);
+}
+
+async function item(id, take) {
+  const shown = await preview(await sampleImage(id), Infinity);
+  const name = `Sample ${id}`;
+  const small = Math.max(shown.width, shown.height) <= 96;
+  const image = el("img", { src: shown.url, alt: "", class: small && "small", draggable: "false" });
+  const choose = button("", () => take({ id, name, preview: shown }), { "aria-label": `Classify ${name.toLowerCase()}` });
+  choose.append(image);
+  return el("li", {}, choose);
+}
+
+function shuffled(list) {
+  const mixed = [...list];
+  for (let i = mixed.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [mixed[i], mixed[j]] = [mixed[j], mixed[i]];
+  }
+  return mixed;
+}
