@@ -151,8 +151,8 @@ def term(options: argparse.Namespace) -> Outcome:
 
 def _terminated(served: Served, questions: Sequence[Question]) -> tuple[Taken, int]:
     stop = partial(served.process.send_signal, signal.SIGTERM)
-    ask = partial(open_loop, questions=questions, rate=40, seconds=4, at=(2.0, stop))
-    taken = take(served, ask, 4)
+    ask = partial(open_loop, questions=questions, rate=40, seconds=6, at=(2.0, stop))
+    taken = take(served, ask, 6)
     return taken, served.process.wait(60)
 
 

@@ -64,6 +64,7 @@ class Service:
     listeners: list[Listener] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     on_failure: Callable[[], None] = lambda: None
+    stopping: bool = False
     waiting: int = 0
     _running: ExitStack = field(default_factory=ExitStack)
     _batcher: Batcher | None = None
@@ -96,6 +97,15 @@ class Service:
             reason = "could not be loaded" if self.failure else "is still being loaded"
             raise Refusal("not_ready", f"The model {reason}.", headers={"Retry-After": str(RETRY_SECONDS)})
         return self.predictor
+
+    def check_staying(self) -> None:
+        """Say that there will be no answers soon.
+
+        Raises:
+            Refusal: not_ready.
+        """
+        if self.stopping:
+            raise Refusal("not_ready", "The service is about to end.", headers={"Retry-After": str(RETRY_SECONDS)})
 
     def check_room(self, pictures: int = 1) -> None:
         """Refuse what would not find a place in the queue; without `pictures`, before a request is even read.

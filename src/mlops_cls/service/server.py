@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 
 from mlops_cls.errors import Interrupted
+from mlops_cls.service.connections import Connection
 from mlops_cls.service.engine import Service
 from mlops_cls.service.settings import Settings
 
@@ -70,6 +71,7 @@ def _lame_duck(settings: Settings) -> float:
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
         host=settings.host,
         port=settings.port,
         access_log=False,
