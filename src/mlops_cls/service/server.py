@@ -22,8 +22,9 @@ A balancer goes on sending until it has noticed, by /ready or by being told: con
 be requests that fail. Each answer closes its connection, so that no client sends its next request into one that is just
 being closed.
 """
-ARRIVED = 0.1
-"""Seconds in which what was on its way is read, between the last new connection and the end of idle ones."""
+HEARD = 1.0
+"""Most seconds in which who has just come in may say what he wants, before connections without a request are closed."""
+TICK = 0.1
 
 
 class Server(uvicorn.Server):
@@ -58,10 +59,19 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         await asyncio.sleep(self._lame_duck)
+        # Both at once: whom a socket lets in that nobody accepts from any more is cut off unheard.
         for server in self.servers:
             server.close()
-        await asyncio.sleep(ARRIVED)
+        for listener in sockets or []:
+            listener.close()
+        await self._hear()
         await super().shutdown(sockets)
+
+    async def _hear(self) -> None:
+        for _ in range(round(HEARD / TICK)):
+            await asyncio.sleep(TICK)
+            if all(connection.cycle for connection in self.server_state.connections):  # type: ignore[union-attr]
+                return
 
 
 def _lame_duck(settings: Settings) -> float:
@@ -77,6 +87,5 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
         access_log=False,
         backlog=BACKLOG,
         server_header=False,
-        # uvicorn's own pause is 0.1 s.
-        timeout_graceful_shutdown=settings.drain_seconds - _lame_duck(settings) - ARRIVED - 0.1,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=max(TICK, settings.drain_seconds - _lame_duck(settings) - HEARD - TICK),  # type: ignore[arg-type]
     )
