@@ -16,7 +16,7 @@ export function showModel(info) {
   document.title = `${info.name}: picture classifier`;
   byId("about").replaceChildren(
     el("h2", {}, "About this model"),
-    ...Object.entries(SCORES).map(([name, means]) => score(info, name, means)),
+    ...Object.entries(SCORES).flatMap(([name, means]) => score(info, name, means)),
     facts(info),
     classes(info.classes),
     el("h2", {}, "How to read an answer"),
@@ -38,7 +38,7 @@ export function showDrift(found) {
 
 function score(info, name, means) {
   const value = info.scores[`test/${name}`];
-  if (value === undefined || value === null) return null;
+  if (typeof value !== "number" || repeats(info, name)) return [];
   const interval = info.intervals[`test/${name}`];
   const [low, high] = interval ?? [];
   return el(
@@ -50,6 +50,10 @@ function score(info, name, means) {
     interval && el("span", { class: "span" }, `${span(interval)} with other such pictures (95 % interval)`),
   );
 }
+
+/** Tell whether the tile above says it already: of classes with as many pictures each, both are the same. */
+const repeats = ({ scores }, name) =>
+  name !== "accuracy" && Math.abs(scores[`test/${name}`] - scores["test/accuracy"]) < 0.01;
 
 const pictures = ({ pictures: number }, name, means) =>
   number && name === "accuracy" ? means.replace("test pictures", count(number, "test picture")) : means;
@@ -79,11 +83,10 @@ function classes(names) {
 
 function reading(info) {
   const least = info.calibration.threshold;
-  const paragraphs = [
-    "It answers with one of its classes whatever it is shown. A picture of something else gets a class too.",
-    least ? `Where it is less than ${percent(least, 0)} sure, it leaves the picture to you and shows its best guesses.` : null,
-  ];
-  return paragraphs.filter(Boolean).map((text) => el("p", { class: "soft" }, text));
+  const always = "It answers with one of its classes whatever it is shown. A picture of something else gets one too.";
+  const abstaining = `Less than ${percent(least ?? 0, 0)} sure, it leaves the picture to you and shows its best guesses.`;
+  const paragraphs = least ? [always, abstaining] : [always];
+  return paragraphs.map((text) => el("p", { class: "soft" }, text));
 }
 
 function program() {

@@ -23,9 +23,10 @@ const progress = new Progress();
 await start();
 
 async function start() {
-  await learn();
+  const known = learn();
+  listen((files) => known.then(() => take(files.map(fromFile))), complain);
+  await known;
   results.add(before.reverse().map((entry) => ({ ...entry, state: "answered" })));
-  listen((files) => take(files.map((file) => ofFile(file, info.limits, (entry) => results.update(entry)))), complain);
   listenToTools();
   if (info.key_required && !hasKey()) await askKey(new Problem("no_key", ""));
   if (info.samples > 0) offer((sample) => take([ofSample(sample)])).catch(() => {}); // a nicety
@@ -53,11 +54,16 @@ function past(problem) {
   return new Promise((resolve) => byId("trouble").append(button("Try again", resolve)));
 }
 
+function fromFile(file) {
+  return ofFile(file, info.limits, (entry) => results.update(entry));
+}
+
 function take(entries) {
   complain("");
   for (const entry of entries) entry.number = ++number;
   results.add(entries.map((entry) => Object.assign(entry, { state: "waiting" })));
   enqueue(entries);
+  byId("answers").firstChild.scrollIntoView({ block: "nearest" });
 }
 
 function enqueue(entries) {

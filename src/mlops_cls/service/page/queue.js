@@ -13,8 +13,8 @@ export class Queue {
   #openAt = 0;
 
   /**
-   * `send(entry, signal)` returns what is then known of it or throws a `Problem`; `changed(entry)` is told of every change of its
-   * `state`: waiting, sending, pausing, answered, failed; `askKey(problem)` returns a promise of a key.
+   * `send(entry, signal)` returns what is then known of it or throws a `Problem`; `changed(entry)` is told of every
+   * change of its `state`: waiting, sending, pausing, answered, failed; `askKey(problem)` returns a promise of a key.
    */
   constructor({ send, changed, askKey }) {
     Object.assign(this, { send, changed, askKey });

@@ -29,8 +29,7 @@ async function item(id, take) {
   const name = `Sample ${id}`;
   const small = Math.max(shown.width, shown.height) <= 96;
   const image = el("img", { src: shown.url, alt: "", class: small && "small", draggable: "false" });
-  const choose = button("", () => take({ id, name, preview: shown }), { "aria-label": `Classify ${name.toLowerCase()}` });
-  choose.append(image);
+  const choose = button(image, () => take({ id, name, preview: shown }), { "aria-label": `Classify sample ${id}` });
   return el("li", {}, choose);
 }
 
