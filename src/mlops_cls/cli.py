@@ -20,6 +20,7 @@ VERBS = {
     "reproduce": "run a finished run again and compare scores and weights",
     "predict": "classify pictures and folders; CSV or JSON out",
     "serve": "answer pictures over HTTP, with a page for people",
+    "drift": "tell whether pictures and answers have changed since training; a page, and a table to retrain on",
     "publish": "give a model to others, by DVC or W&B's registry, if it is better than theirs",
     "sync": "send to W&B what runs kept offline",
 }

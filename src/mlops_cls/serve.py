@@ -3,14 +3,16 @@
 import argparse
 import os
 import signal
+import socket
 from typing import Any, Literal, get_args, get_origin
 
 import uvicorn
 from pydantic.fields import FieldInfo
 
 from mlops_cls.cli import run_verb
-from mlops_cls.errors import ConfigError, MlopsError
+from mlops_cls.errors import ConfigError
 from mlops_cls.service.app import create_app
+from mlops_cls.service.connections import Connection
 from mlops_cls.service.settings import Settings, flag, variable
 
 EXAMPLE = """examples:
@@ -30,12 +32,14 @@ def main(arguments: list[str]) -> None:
     app = create_app(settings=settings)
     server = _Server(_config(app, settings))
     app.state.service.on_failure = server.stop
-    server.run()
+    with _listening(settings) as listener:
+        server.run([listener])
     failure = app.state.service.failure
     if failure is not None:
-        raise failure if isinstance(failure, MlopsError) else MlopsError(f"the model could not be loaded: {failure!r}")
-    if not server.started:
-        raise ConfigError(f"--port {settings.port}: nothing can listen on {settings.host}:{settings.port}")
+        raise failure
+
+
+BACKLOG = 2048
 
 
 class _Server(uvicorn.Server):
@@ -51,12 +55,26 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise ConfigError(
+            f"nothing can listen on {settings.host}:{settings.port} ({reason}); give another --host or --port "
+            "(0 takes a free one)"
+        ) from error
+
+
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
         host=settings.host,
         port=settings.port,
         access_log=False,
+        backlog=BACKLOG,
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )

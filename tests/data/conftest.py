@@ -1,12 +1,9 @@
 """Pieces that several tests of the data layer need."""
 
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -40,37 +37,3 @@ def start_python() -> Iterator[StartPython]:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """Return all of scikit-learn's digits, prepared at their own size; tests only read them."""
     return prepare(DigitsSource(), Plan(size=8), tmp_path_factory.mktemp("digits"))
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[str]:
-    """Return the address of a Google Cloud Storage emulator with the bucket `pictures`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    script = Path(sys.executable).with_name("gcp-storage-emulator")
-    command = [
-        script,
-        "-d",
-        tmp_path / "gcs",
-        "start",
-        "--host=127.0.0.1",
-        f"--port={port}",
-        "--default-bucket=pictures",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        address = f"http://127.0.0.1:{port}"
-        wait_for_answer(f"{address}/storage/v1/b/pictures", process)
-        yield address
-        process.terminate()
-
-
-def wait_for_answer(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
-        assert process.poll() is None, "the emulator stopped"
-        try:
-            with urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the emulator does not answer")

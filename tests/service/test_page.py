@@ -83,7 +83,9 @@ def answered(page: Page, number: int) -> None:
 
 def complaints(visit: Visit, *expected: int) -> list[str]:
     """Return what the console said but for refusals by these statuses, which a browser always tells."""
-    return [text for text in visit.complaints if not any(f"a status of {status}" in text for status in (404, *expected))]
+    return [
+        text for text in visit.complaints if not any(f"a status of {status}" in text for status in (404, *expected))
+    ]
 
 
 def test_a_chosen_picture_is_answered_as_the_predictor_answers_it(
@@ -114,7 +116,9 @@ def test_the_page_says_whose_answers_these_are(address: str, visit: Open, tiny_b
         assert about.get_by_role("link").get_attribute("href") == "docs"
 
 
-def test_several_are_answered_each_for_itself(served: Served, visit: Open, pictures: list[Path], tmp_path: Path) -> None:
+def test_several_are_answered_each_for_itself(
+    served: Served, visit: Open, pictures: list[Path], tmp_path: Path
+) -> None:
     text = tmp_path / "notes.png"
     text.write_text("no picture at all")
     with visit(served(by_light(3), classes=("dark", "grey", "light"), calibration=NEVER)) as seen:
@@ -405,4 +409,6 @@ def test_the_page_needs_nothing_that_a_strict_policy_forbids() -> None:
     page = statics()["index.html"].content.decode()
     assert not re.search(r"<style|\sstyle=|<script(?! type=\"module\" src=)|\son\w+=|https?://(?!HOST:PORT)", page)
     for name, part in statics().items():
-        assert name.endswith(".svg") or not re.search(rb"\beval\(|innerHTML|\.style\b|https?://(?!www\.w3\.org/)", part.content.replace(b"http://HOST:PORT", b"")), name
+        assert name.endswith(".svg") or not re.search(
+            rb"\beval\(|innerHTML|\.style\b|https?://(?!www\.w3\.org/)", part.content.replace(b"http://HOST:PORT", b"")
+        ), name

@@ -7,13 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_cls.backends.base import cores
+from mlops_cls.bundle import FOLDER, Bundle
 from mlops_cls.pictures import Loaded, PictureError
 from mlops_cls.predictor import Prediction, Predictor
+from mlops_cls.publishing.address import parse
 from mlops_cls.service.batching import Batcher
 from mlops_cls.service.problems import Refusal
 from mlops_cls.service.settings import Settings
@@ -42,6 +45,8 @@ class Seen:
 
 Observer = Callable[[Sequence[Seen]], None]
 """Is told of answers in the event loop, and must return at once."""
+Listener = Callable[[str, str], object]
+"""Is told what a picture, by its id, really showed; in the event loop too."""
 Part = Callable[["Service"], AbstractContextManager[None]]
 """What runs beside the service as long as it does, from when the model is there."""
 
@@ -55,6 +60,7 @@ class Service:
     version: str | None = None
     failure: Exception | None = None
     observers: list[Observer] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     on_failure: Callable[[], None] = lambda: None
     waiting: int = 0
@@ -159,7 +165,7 @@ class Service:
     def _load(self) -> None:
         settings = self.settings
         predictor = self.predictor or Predictor.load(
-            settings.model,
+            _bundle(settings.model),
             backend=settings.backend,
             threads=settings.threads or None,
             max_pixels=settings.max_pixels,
@@ -172,6 +178,14 @@ class Service:
         batcher = Batcher(predictor.answer, batch=settings.batch)
         self._running.callback(batcher.close)
         self._batcher = batcher
+
+
+def _bundle(model: str) -> str:
+    """Return what names a bundle; of a run that has one it is that."""
+    if parse(model) is not None:
+        return model
+    inside = Path(model) / FOLDER
+    return str(inside if Bundle.is_at(inside) else Bundle.open(model).folder)
 
 
 def _blank(predictor: Predictor) -> NDArray[np.uint8]:

@@ -1,16 +1,19 @@
 """Everything a service can be told, by flags or by variables of the environment; one list for both."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from mlops_cls.backends.kinds import DEFAULT
-from mlops_cls.errors import ConfigError, unknown_name
+from mlops_cls.errors import ConfigError, did_you_mean
 
 PREFIX = "SERVE_"
 UNPREFIXED = ("model", "port")
 """Names that platforms set themselves, such as Cloud Run its PORT."""
+KUBERNETES = re.compile(PREFIX + r"(SERVICE|PORT)(_\w+)?")
+"""Variables that Kubernetes sets where a service is called "serve"."""
 MIB = 2**20
 
 
@@ -57,8 +60,10 @@ class Settings(BaseModel):
         """
         variables = {variable(name): name for name in cls.model_fields}
         for name in environment:
-            if name.startswith(PREFIX) and name not in variables:
-                raise unknown_name("environment variable", name, variables)
+            if name.startswith(PREFIX) and name not in variables and not KUBERNETES.fullmatch(name):
+                raise ConfigError(
+                    f"{name} in the environment is no setting{did_you_mean(name, variables)}; --help lists them"
+                )
         found = {variables[name]: value for name, value in environment.items() if name in variables}
         return cls.checked({**found, **flags})
 
