@@ -106,8 +106,10 @@ class Service:
             detail = f"{self.waiting} pictures are waiting already. Try again in a moment."
             raise Refusal("busy", detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
-    async def answer(self, request_id: str, pictures: Sequence[bytes]) -> list[Seen | PictureError]:
-        """Return an answer for each picture, or why there is none.
+    async def answer(
+        self, request_id: str, pictures: Sequence[bytes], *, observed: bool = True
+    ) -> list[Seen | PictureError]:
+        """Return an answer for each picture, or why there is none; `observed`: pictures from out there, not ours.
 
         Raises:
             Refusal: not_ready or busy.
@@ -116,7 +118,7 @@ class Service:
         with self._places(len(pictures)):
             loaded = await asyncio.gather(*(self._decode(predictor, data) for data in pictures))
             seen = await self._classify(predictor, request_id, pictures, loaded)
-        for observer in self.observers:
+        for observer in self.observers if observed else ():
             observer([one for one in seen if isinstance(one, Seen)])
         return seen
 

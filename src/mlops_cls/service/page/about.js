@@ -22,7 +22,7 @@ export function showModel(info) {
     el("h2", {}, "How to read an answer"),
     ...reading(info),
     el("h2", {}, "From a program"),
-    program(),
+    program(info),
   );
 }
 
@@ -89,13 +89,13 @@ function reading(info) {
   return paragraphs.map((text) => el("p", { class: "soft" }, text));
 }
 
-function program() {
+function program({ docs }) {
   const key = hasKey() ? ' -H "X-API-Key: $KEY"' : "";
   const address = new URL("predict", location.href);
   return el(
     "div",
     {},
     el("pre", { tabindex: 0, "aria-label": "Command" }, el("code", {}, `curl -F file=@picture.jpg${key} ${address}`)),
-    el("p", { class: "soft" }, el("a", { href: "docs" }, "All routes"), " of this service, to try and to read."),
+    docs && el("p", { class: "soft" }, el("a", { href: "docs" }, "All routes"), " of this service, to try and to read."),
   );
 }
