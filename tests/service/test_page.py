@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -12,8 +13,10 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+from online import online
 from PIL import Image
 from playwright.sync_api import Page, Request, expect
 
@@ -25,7 +28,6 @@ from mlops_cls.predictor import Predictor
 from mlops_cls.service.app import create_app
 from mlops_cls.service.routes.page import statics
 from mlops_cls.service.settings import Settings
-from online import online
 
 Forward = Callable[[Pixels], tuple[np.ndarray, None]]
 Served = Callable[..., str]
@@ -83,9 +85,7 @@ def answered(page: Page, number: int) -> None:
 
 def complaints(visit: Visit, *expected: int) -> list[str]:
     """Return what the console said but for refusals by these statuses, which a browser always tells."""
-    return [
-        text for text in visit.complaints if not any(f"a status of {status}" in text for status in (404, *expected))
-    ]
+    return [text for text in visit.complaints if not any(f"a status of {status}" in text for status in expected)]
 
 
 def test_a_chosen_picture_is_answered_as_the_predictor_answers_it(
@@ -368,6 +368,85 @@ def downloaded(page: Page, name: str) -> str:
     with page.expect_download() as download:
         page.get_by_role("button", name=name).click()
     return Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_a_key_is_asked_for_and_goes_along(
+    tiny_bundle: Bundle, visit: Open, sample: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(Predictor.load(tiny_bundle.folder), Settings.checked({"api_keys": "the-key"}))
+    with online(app) as address, visit(address, policy=False) as seen:
+        field = seen.page.get_by_label("API key", exact=True)
+        expect(field).to_be_focused()
+        assert field.get_attribute("type") == "password"
+        assert seen.barriers() == []
+        choose(seen.page, sample)
+        expect(seen.page.get_by_text("Waits for a key")).to_be_visible()
+        for key, answer in (("a key", "without spaces"), ("no-key", "none that is known here")):
+            field.fill(key)
+            field.press("Enter")
+            expect(seen.page.locator("#key-wrong")).to_contain_text(answer)
+        field.fill("the-key")
+        field.press("Enter")
+        answered(seen.page, 1)
+        expect(seen.page.locator("#key")).to_be_hidden()
+        expect(seen.page.locator("#sample-list li")).to_have_count(3)
+        assert complaints(seen, 401, 403) == []
+        seen.page.reload()
+        answered(seen.page, 1)
+        expect(seen.page.locator("#sample-list li")).to_have_count(3)
+    assert "the-key" not in caplog.text
+
+
+def test_a_sample_is_answered_beside_the_truth(address: str, visit: Open, tiny_bundle: Bundle) -> None:
+    with visit(address) as seen:
+        seen.page.get_by_role("button", name="Classify sample 1").click()
+        answered(seen.page, 1)
+        found = Predictor.load(tiny_bundle.folder)(tiny_bundle.samples[1]["file"])
+        truth = tiny_bundle.samples[1]["label"]
+        said = "Right: that is what it is." if truth == found.label else f"Wrong: it is {truth}"
+        expect(seen.page.locator(".truth")).to_contain_text(said)
+        expect(seen.page.locator(".bars .class").first).to_have_text(found.label)
+        assert complaints(seen) == [] == seen.requests
+
+
+def test_feedback_is_asked_for_where_it_is_kept(tiny_bundle: Bundle, visit: Open, sample: Path, tmp_path: Path) -> None:
+    settings = Settings.checked({"collect": "metadata", "collect_to": str(tmp_path / "kept")})
+    app = create_app(Predictor.load(tiny_bundle.folder), settings)
+    with online(app) as address, visit(address, policy=False) as seen:
+        expect(seen.page.locator("#limits")).to_contain_text("keeps its answers")
+        choose(seen.page, sample)
+        seen.page.get_by_role("button", name="No", exact=True).click()
+        box = seen.page.get_by_label("What is it?")
+        expect(box).to_be_focused()
+        box.select_option(index=3)
+        said = str(box.input_value())
+        assert seen.barriers() == []
+        seen.page.get_by_role("button", name="Send").last.click()
+        expect(seen.page.get_by_text(f"Noted as {said}.")).to_be_visible()
+        expect(seen.page.get_by_role("button", name="Change")).to_be_focused()
+        seen.page.reload()
+        expect(seen.page.get_by_text(f"Noted as {said}.")).to_be_visible()
+    (told,) = (tmp_path / "kept").rglob("feedback-*.jsonl")
+    assert json.loads(told.read_text())["label"] == said
+
+
+def test_drift_is_told_before_anybody_trusts_an_answer(tiny_bundle: Bundle, visit: Open) -> None:
+    app = create_app(Predictor.load(tiny_bundle.folder), Settings.checked({"window": 100}))
+    black = io.BytesIO()
+    Image.new("L", (16, 16)).save(black, "PNG")
+    with online(app) as address, httpx.Client(base_url=address) as client:
+        with visit(address) as seen:
+            expect(seen.page.locator("#about h2").first).to_be_visible()
+            expect(seen.page.locator("#drift")).to_be_hidden()
+        for _ in range(120):
+            assert client.post("predict", files={"file": black.getvalue()}).status_code == 200
+        for _ in range(600):
+            if client.get("monitoring").json()["drift"]:
+                break
+            time.sleep(0.05)
+        with visit(address, policy=False) as seen:
+            expect(seen.page.locator("#drift")).to_contain_text("other pictures than it was tested on")
+            assert seen.barriers() == []
 
 
 def test_names_of_classes_and_files_are_never_markup(served: Served, visit: Open, tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ function classes(names) {
 function reading(info) {
   const least = info.calibration.threshold;
   const always = "It answers with one of its classes whatever it is shown. A picture of something else gets one too.";
-  const abstaining = `Less than ${percent(least ?? 0, 0)} sure, it leaves the picture to you and shows its best guesses.`;
-  const paragraphs = least ? [always, abstaining] : [always];
+  const unsure = `Less than ${percent(least ?? 0, 0)} sure, it leaves the picture to you and shows its best guesses.`;
+  const paragraphs = least ? [always, unsure] : [always];
   return paragraphs.map((text) => el("p", { class: "soft" }, text));
 }
 
@@ -96,6 +96,6 @@ function program({ docs }) {
     "div",
     {},
     el("pre", { tabindex: 0, "aria-label": "Command" }, el("code", {}, `curl -F file=@picture.jpg${key} ${address}`)),
-    docs && el("p", { class: "soft" }, el("a", { href: "docs" }, "All routes"), " of this service, to try and to read."),
+    docs && el("p", { class: "soft" }, el("a", { href: "docs" }, "All routes"), ", to read and to try."),
   );
 }

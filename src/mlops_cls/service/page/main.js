@@ -29,8 +29,19 @@ async function start() {
   results.add(before.reverse().map((entry) => ({ ...entry, state: "answered" })));
   listenToTools();
   if (info.key_required && !hasKey()) await askKey(new Problem("no_key", ""));
-  if (info.samples > 0) offer((sample) => take([ofSample(sample)])).catch(() => {}); // a nicety
-  monitoring().then(showDrift, () => {}); // not every service watches itself
+  besides(async () => showDrift(await monitoring()));
+  if (info.samples > 0) besides(() => offer((sample) => take([ofSample(sample)])));
+}
+
+/** What the page can do without; but the key that is asked for first may be a wrong one. */
+async function besides(load) {
+  try {
+    await load();
+  } catch (problem) {
+    if (!problem.aboutKey) return;
+    await askKey(problem);
+    await besides(load);
+  }
 }
 
 /** Ask who the model is until it is loaded and, if that needs a key, one is given. */
