@@ -80,7 +80,7 @@ def choose(page: Page, *paths: Path) -> None:
 def answered(page: Page, number: int) -> None:
     """Wait until so many pictures have been dealt with, and nothing is under way."""
     expect(page.locator("#answers > li:not(.open)")).to_have_count(number)
-    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator("#tools")).to_be_visible()
 
 
 def complaints(visit: Visit, *expected: int) -> list[str]:
@@ -206,9 +206,13 @@ def test_what_was_cancelled_can_be_tried_again(served: Served, visit: Open, pict
         answered(seen.page, 3)
         assert seen.page.locator("h3").all_text_contents() == ["!Cancelled"] * 3
         free.set()
-        seen.page.get_by_role("button", name="Try again", exact=True).first.click()
-        expect(seen.page.locator(".failed")).to_have_count(0)
+        seen.page.get_by_role("button", name="Try night.png again").click()
+        expect(seen.page.locator(".failed")).to_have_count(2)
+        expect(seen.page.locator(":focus h3")).to_have_count(1)
+        seen.page.locator("#again").press("Enter")
         answered(seen.page, 3)
+        expect(seen.page.locator(".failed")).to_have_count(0)
+        expect(seen.page.locator("#results-title")).to_be_focused()
 
 
 def test_a_service_that_has_gone_is_said_to_be_gone(visit: Open, tiny_bundle: Bundle, pictures: list[Path]) -> None:

@@ -1,6 +1,5 @@
 // What is known of the model: who it is, how good it was, and how its answers are to be read.
 
-import { hasKey } from "./api.js";
 import { bar, byId, el } from "./dom.js";
 import { KEEPS, count, day, limits, percent, span, worths } from "./words.js";
 
@@ -33,7 +32,11 @@ export function showLimits({ limits: most, collect }) {
 
 export function showDrift(found) {
   byId("drift").hidden = !found.drift;
-  byId("drift").replaceChildren(el("b", {}, "Lately it sees other pictures than it was tested on. "), found.words);
+  byId("drift").replaceChildren(
+    el("b", {}, "Lately it sees other pictures than it was tested on."),
+    " Its answers may be worse than its score.",
+    el("details", {}, el("summary", {}, "What has changed"), el("p", { class: "soft" }, found.words)),
+  );
 }
 
 function score(info, name, means) {
@@ -89,8 +92,8 @@ function reading(info) {
   return paragraphs.map((text) => el("p", { class: "soft" }, text));
 }
 
-function program({ docs }) {
-  const key = hasKey() ? ' -H "X-API-Key: $KEY"' : "";
+function program({ docs, key_required: keyed }) {
+  const key = keyed ? ' -H "X-API-Key: $KEY"' : "";
   const address = new URL("predict", location.href);
   return el(
     "div",

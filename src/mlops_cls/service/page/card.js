@@ -10,7 +10,7 @@ const PASSING = ["timeout", "unreachable", "cancelled", "internal", "strange"];
 /** Return a list item; `info` tells of the model, `again(entry)` sends it once more. */
 export function card(entry, info, again) {
   const said = el("div", { class: "said" }, name(entry), ...PARTS[entry.state](entry, info, again));
-  return el("li", { class: `card ${kind(entry)}` }, picture(entry), said);
+  return el("li", { class: `card ${kind(entry)}`, tabindex: -1 }, picture(entry), said);
 }
 
 /** Of what kind an entry is, for the filter and its look. */

@@ -78,8 +78,8 @@ function take(entries) {
 }
 
 function enqueue(entries) {
-  progress.add(entries);
   queue.add(entries);
+  progress.add(entries);
 }
 
 function changed(entry) {
@@ -101,10 +101,7 @@ function complain(text) {
 }
 
 function listenToTools() {
-  byId("cancel").onclick = () => {
-    queue.cancel();
-    byId("results-title").focus();
-  };
+  byId("cancel").onclick = () => queue.cancel();
   byId("csv").onclick = () => downloadCsv(results.entries, info);
   byId("json").onclick = () => downloadJson(results.entries, info);
   byId("clear").onclick = clear;

@@ -71,7 +71,7 @@ export class Queue {
   async #untilOpen(entry, signal) {
     for (let left; (left = this.#openAt - Date.now()) > 0; ) {
       this.#tell(entry, "pausing", { seconds: Math.ceil(left / 1000) });
-      await sleep(left, signal);
+      await sleep(Math.min(left, 1000), signal);
     }
     if (signal.aborted) throw cancelled();
   }
