@@ -12,7 +12,7 @@ from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.engine import Service
 from mlops_cls.service.guards.install import add_guards
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import docs, feedback, health, monitoring, page, predict
+from mlops_cls.service.routes import docs, feedback, health, monitoring, page, predict, samples
 from mlops_cls.service.settings import Settings
 from mlops_cls.service.watching import Watch
 
@@ -21,7 +21,7 @@ DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
 
-ROUTES = (predict, health, monitoring, feedback, page)
+ROUTES = (predict, samples, health, monitoring, feedback, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
