@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,7 +105,9 @@ class Folder:
             missing.mkdir(OWNERS_FOLDER, exist_ok=True)
 
     def remove(self, part: str) -> None:
-        shutil.rmtree(self._root / part, ignore_errors=True)
+        while (self._root / part).is_dir():
+            with suppress(FileNotFoundError):  # another process removes it too
+                shutil.rmtree(self._root / part)
 
 
 class Bucket:

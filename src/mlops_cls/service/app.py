@@ -8,11 +8,12 @@ from fastapi import FastAPI
 
 from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
+from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.compat.install import add_compat
 from mlops_cls.service.engine import Service
 from mlops_cls.service.guards.install import add_guards
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import docs, health, monitoring, page, predict, samples
+from mlops_cls.service.routes import docs, feedback, health, monitoring, page, predict, samples
 from mlops_cls.service.settings import Settings, listed
 from mlops_cls.service.watching import Watch
 
@@ -21,7 +22,7 @@ DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
 
-ROUTES = (predict, samples, health, monitoring, page)
+ROUTES = (predict, samples, health, monitoring, feedback, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -42,8 +43,11 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
-    app.state.service, app.state.watch = service, Watch()
+    app.state.service, app.state.watch, app.state.collector = service, Watch(), make_collector(settings)
     service.parts.append(app.state.watch.beside)
+    service.listeners.append(app.state.watch.tell)
+    if app.state.collector:
+        service.parts.append(app.state.collector.beside)
     problems.install(app)
     add_compat(app, listed(settings.compat))
     for routes in ROUTES:

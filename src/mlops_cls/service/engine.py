@@ -45,6 +45,8 @@ class Seen:
 
 Observer = Callable[[Sequence[Seen]], None]
 """Is told of answers in the event loop, and must return at once."""
+Listener = Callable[[str, str], object]
+"""Is told what a picture, by its id, really showed; in the event loop too."""
 Part = Callable[["Service"], AbstractContextManager[None]]
 """What runs beside the service as long as it does, from when the model is there."""
 
@@ -58,6 +60,7 @@ class Service:
     version: str | None = None
     failure: Exception | None = None
     observers: list[Observer] = field(default_factory=list)
+    listeners: list[Listener] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     on_failure: Callable[[], None] = lambda: None
     waiting: int = 0

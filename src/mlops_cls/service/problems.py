@@ -21,6 +21,7 @@ KINDS = {
     "not_found": (404, "There is nothing here"),
     "not_allowed": (405, "Not in this way"),
     "timeout": (408, "The request took too long to arrive"),
+    "not_collecting": (409, "Nothing is collected"),
     "too_large": (413, "Too large"),
     "too_many_pixels": (413, "Too many pixels"),
     "too_many_files": (413, "Too many pictures"),
