@@ -115,7 +115,9 @@ def refusal_of(error: PictureError, number: int, pictures: int) -> Refusal:
     which = "The picture" if pictures == 1 else f"Picture {number + 1} of {pictures}"
     if str(error).startswith("more than"):
         return Refusal("too_many_pixels", f"{which} has {error}, which is the limit.")
-    return Refusal("not_a_picture", f"{which} cannot be used: {error}.")
+    # Why a decoder gave up is of use to nobody who is not looking for a hole in it.
+    reason = "it is damaged or incomplete" if str(error).startswith("cannot be decoded") else str(error)
+    return Refusal("not_a_picture", f"{which} cannot be used: {reason}.")
 
 
 def _merged(options: shapes.Options, fields: dict[str, str]) -> shapes.Options:
