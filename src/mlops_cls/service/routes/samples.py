@@ -22,7 +22,7 @@ PNG = "image/png"
 SMALLEST, LARGEST = 16, 1024
 SIDE = 280
 
-_PROBLEMS = documented("not_found", "wrong_form", "not_ready")
+PROBLEMS = documented("not_found", "wrong_form", "not_ready")
 _HEADERS = {
     name: {"description": text, "schema": {"type": "string"}}
     for name, text in (
@@ -31,7 +31,7 @@ _HEADERS = {
         ("X-Sample-Id", "Which sample it is"),
     )
 }
-_PICTURE: dict[int | str, dict[str, Any]] = {
+PICTURE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The picture",
         "headers": _HEADERS,
@@ -40,7 +40,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/samples", responses=_PROBLEMS, summary="Which samples are there?", operation_id="samples")
+@router.get("/samples", responses=PROBLEMS, summary="Which samples are there?", operation_id="samples")
 def samples(service: ServiceOf) -> shapes.Samples:
     """List the test pictures that came with the model, by their ids, with the true label of each."""
     listed = [shapes.Sample(id=number, label=sample["label"]) for number, sample in enumerate(samples_of(service))]
@@ -49,7 +49,7 @@ def samples(service: ServiceOf) -> shapes.Samples:
 
 @router.get(
     "/samples/image",
-    responses=_PICTURE | _PROBLEMS,
+    responses=PICTURE | PROBLEMS,
     response_class=Response,
     summary="A sample's picture",
     operation_id="sample_image",
@@ -66,7 +66,7 @@ def sample_image(
 
 @router.get(
     "/samples/{id}/predict",
-    responses=_PROBLEMS | documented("busy"),
+    responses=PROBLEMS | documented("busy"),
     summary="Classify a sample",
     operation_id="sample_predict",
 )
