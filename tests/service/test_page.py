@@ -430,7 +430,7 @@ def test_a_sample_is_answered_beside_the_truth(address: str, visit: Open, tiny_b
         answered(seen.page, 1)
         found = Predictor.load(tiny_bundle.folder)(tiny_bundle.samples[1]["file"])
         truth = tiny_bundle.samples[1]["label"]
-        said = "ight: that is what it is." if truth == found.label else f"rong: it is {truth}"
+        said = "ight." if truth == found.label else f"rong: it is {truth}"
         expect(seen.page.locator(".truth")).to_contain_text(said)
         expect(seen.page.locator(".bars .class").first).to_have_text(found.label)
         assert complaints(seen) == [] == seen.requests

@@ -97,7 +97,7 @@ function truth({ true_label: label, label: found, abstains }) {
     "p",
     { class: right ? "truth right" : "truth wrong" },
     sign(right ? "✓" : "✗"),
-    `${said}: ${right ? "that is what it is." : "it is "}`,
+    right ? `${said}.` : `${said}: it is `,
     !right && el("b", { dir: "auto" }, label),
   );
 }
