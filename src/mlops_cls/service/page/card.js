@@ -41,8 +41,8 @@ const PARTS = {
 };
 
 function pause({ problem, seconds }) {
-  if (problem?.aboutKey) return "Waits for a key";
-  const reason = problem?.code === "too_many_requests" ? "That was much at once" : "The service is busy";
+  if (problem.aboutKey) return "Waits for a key";
+  const reason = problem.code === "too_many_requests" ? "That was much at once" : "The service is busy";
   return `${reason}: asks again in ${seconds} s`;
 }
 
