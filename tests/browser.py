@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -60,6 +61,7 @@ def visit(chromium: Browser) -> Open:
     @contextmanager
     def opened(address: Path | str, *, width: int = 1280, dark: bool = False, policy: bool = True) -> Iterator[Visit]:
         url = address.resolve().as_uri() if isinstance(address, Path) else address
+        host = url if isinstance(address, Path) else urljoin(url, "/")
         scheme = "dark" if dark else "light"
         size = {"width": width, "height": 900}
         # The scan for barriers brings a script along, which the policy of a page may forbid.
@@ -67,7 +69,7 @@ def visit(chromium: Browser) -> Open:
         visit = Visit(context.new_page())
 
         def pass_or_refuse(route: Route) -> None:
-            own = route.request.url.startswith((url, "data:"))
+            own = route.request.url.startswith((host, "data:"))
             if not own:
                 visit.requests.append(route.request.url)
             route.continue_() if own else route.abort()

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ConfigError
 from mlops_cls.service.app import create_app
+from mlops_cls.service.connections import Connection
 from mlops_cls.service.settings import Settings, flag, variable
 
 EXAMPLE = """examples:
@@ -69,6 +70,7 @@ def _listening(settings: Settings) -> socket.socket:
 def _config(app: Any, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=Connection,
         host=settings.host,
         port=settings.port,
         access_log=False,

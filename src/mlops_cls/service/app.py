@@ -10,8 +10,9 @@ from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
 from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.engine import Service
+from mlops_cls.service.guards.install import add_guards
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import feedback, health, monitoring, page, predict
+from mlops_cls.service.routes import docs, feedback, health, monitoring, page, predict
 from mlops_cls.service.settings import Settings
 from mlops_cls.service.watching import Watch
 
@@ -20,7 +21,7 @@ DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
 
-ROUTES = (predict, feedback, health, monitoring, page)
+ROUTES = (predict, health, monitoring, feedback, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -37,19 +38,23 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         title="mlops_cls",
         description=DESCRIPTION,
         lifespan=_lifespan,
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,  # FastAPI's own page loads its parts from another host
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
     )
-    app.state.service, app.state.collector, app.state.watch = service, make_collector(settings), Watch()
+    app.state.service, app.state.watch, app.state.collector = service, Watch(), make_collector(settings)
     service.parts.append(app.state.watch.beside)
+    service.listeners.append(app.state.watch.tell)
     if app.state.collector:
         service.parts.append(app.state.collector.beside)
     problems.install(app)
     for routes in ROUTES:
         app.include_router(routes.router)
+    if settings.docs:
+        app.include_router(docs.router)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
+    add_guards(app, settings)
     app.add_middleware(RequestIds)
     return app
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
 from mlops_cls.service.problems import Refusal
@@ -38,7 +39,7 @@ async def read_form(request: Request, settings: Settings) -> Form:
         async with asyncio.timeout(settings.read_seconds):
             await _feed(_Parts(form, settings), boundary, request.stream(), settings)
     except TimeoutError:
-        raise Refusal("timeout", f"The request did not arrive whole in {settings.read_seconds:g} seconds.") from None
+        raise too_slow(settings.read_seconds) from None
     except (FormParserError, ClientDisconnect):
         raise Refusal("wrong_form", f"The form is damaged or ends early. Send one such as {_EXAMPLE}") from None
     if not form.pictures:
@@ -67,8 +68,20 @@ def _boundary(request: Request) -> bytes:
 
 def _check_length(request: Request, settings: Settings) -> None:
     # Refused before it is read, where the client says how much it is going to send.
-    if int(request.headers.get("content-length") or 0) > settings.max_request_bytes:
+    if announced(request.headers) > settings.max_request_bytes:
         raise _too_large(settings)
+
+
+def announced(headers: Headers) -> int:
+    """Return how many bytes a client says that it is going to send; 0 if it does not, or not in digits."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and length.isascii() and len(length) < 20 else 0
+
+
+def too_slow(seconds: float) -> Refusal:
+    """Return why a body that dawdles is waited for no longer; its connection ends, since it would go on."""
+    detail = f"The request did not arrive whole in {seconds:g} seconds."
+    return Refusal("timeout", detail, headers={"Connection": "close"})
 
 
 def _too_large(settings: Settings) -> Refusal:
