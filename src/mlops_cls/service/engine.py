@@ -117,8 +117,10 @@ class Service:
             detail = f"{self.waiting} pictures are waiting already. Try again in a moment."
             raise Refusal("busy", detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
-    async def answer(self, request_id: str, pictures: Sequence[bytes]) -> list[Seen | PictureError]:
-        """Return an answer for each picture, or why there is none.
+    async def answer(
+        self, request_id: str, pictures: Sequence[bytes], *, observed: bool = True
+    ) -> list[Seen | PictureError]:
+        """Return an answer for each picture, or why there is none; `observed`: pictures from out there, not ours.
 
         Raises:
             Refusal: not_ready or busy.
@@ -129,7 +131,7 @@ class Service:
             abreast = asyncio.Semaphore(self.settings.batch)
             found = await asyncio.gather(*(self._one(predictor, data, abreast) for data in pictures))
         seen = _seen(predictor, request_id, pictures, found)
-        for observer in self.observers:
+        for observer in self.observers if observed else ():
             observer([one for one in seen if isinstance(one, Seen)])
         return seen
 

@@ -44,6 +44,7 @@ async def info(service: ServiceOf) -> dict[str, Any]:
         "samples": len(predictor.bundle.samples) if predictor.bundle else 0,
         "key_required": bool(service.settings.api_keys.get_secret_value()),
         "collect": service.settings.collect,
+        "docs": service.settings.docs,
         "compat": listed(service.settings.compat),
     }
 
