@@ -45,7 +45,6 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     )
     app.state.service, app.state.watch, app.state.collector = service, Watch(), make_collector(settings)
     service.parts.append(app.state.watch.beside)
-    service.listeners.append(app.state.watch.tell)
     if app.state.collector:
         service.parts.append(app.state.collector.beside)
     problems.install(app)
