@@ -10,6 +10,7 @@ from starlette.responses import Response
 from mlops_cls.pictures import PictureError
 from mlops_cls.service import request_ids, shapes
 from mlops_cls.service.engine import Seen, Service
+from mlops_cls.service.leaving import unless_gone
 from mlops_cls.service.problems import Refusal, documented, in_words
 from mlops_cls.service.routes.deps import ServiceOf
 from mlops_cls.service.uploads import FILE, MEDIA, read_form
@@ -92,7 +93,7 @@ async def answer_form(request: Request, service: Service, options: shapes.Option
     service.check_room()
     form = await read_form(request, service.settings)
     options = _merged(options, form.fields)
-    return await service.answer(request_ids.current.get(), form.pictures), options
+    return await unless_gone(request, service.answer(request_ids.current.get(), form.pictures)), options
 
 
 def prediction(seen: Seen, options: shapes.Options) -> shapes.Prediction:
