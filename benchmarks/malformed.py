@@ -194,10 +194,9 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 def _png(width: int, height: int, pixels: bytes | None = None, *, colour: int = 0, extra: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    content = (
-        zlib.compress(b"\0" * (width + 1) * height if width * height < 10_000 else b"\0") if pixels is None else pixels
-    )
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + extra + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
+    if pixels is None:
+        pixels = zlib.compress(b"\0" * (width + 1) * height if width * height < 10_000 else b"\0")
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + extra + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
 
 
 def _bmp(width: int, height: int) -> bytes:
