@@ -63,9 +63,10 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load beside the running server, so that whoever asks for /health or /ready gets an answer meanwhile."""
     service: Service = app.state.service
-    if service.predictor is not None:
-        await service.start()
-    loading = asyncio.create_task(service.start() if not service.ready else asyncio.sleep(0))
+    given = service.predictor is not None
+    loading = asyncio.create_task(service.start())
+    if given:
+        await loading
     try:
         yield
     finally:
