@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ConfigError
+from mlops_cls.service import logs
 from mlops_cls.service.app import create_app
 from mlops_cls.service.connections import Connection
 from mlops_cls.service.settings import Settings, flag, variable
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> None:
     settings = Settings.read(os.environ, {name: value for name, value in flags.items() if value is not None})
     if not settings.model:
         raise ConfigError("which model? Give a bundle, or its place in the variable MODEL\n" + EXAMPLE)
+    logs.start(settings.logs, os.environ)
     app = create_app(settings=settings)
     server = _Server(_config(app, settings))
     app.state.service.on_failure = server.stop
@@ -73,6 +75,7 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
         http=Connection,
         host=settings.host,
         port=settings.port,
+        log_config=None,
         access_log=False,
         backlog=BACKLOG,
         server_header=False,

@@ -5,15 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.routing import Route
 
 from mlops_cls.predictor import Predictor
-from mlops_cls.service import problems
+from mlops_cls.service import logs, problems
 from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.engine import Service
+from mlops_cls.service.exchanges import Exchanges, Traffic
 from mlops_cls.service.guards.install import add_guards
+from mlops_cls.service.metrics import Metrics
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import docs, feedback, health, monitoring, page, predict
+from mlops_cls.service.routes import docs, feedback, health, metrics, monitoring, page, predict
 from mlops_cls.service.settings import Settings
+from mlops_cls.service.states import States
 from mlops_cls.service.watching import Watch
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
@@ -21,7 +25,7 @@ DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
 
-ROUTES = (predict, health, monitoring, feedback, page)
+ROUTES = (predict, health, monitoring, metrics, feedback, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -47,6 +51,7 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     service.listeners.append(app.state.watch.tell)
     if app.state.collector:
         service.parts.append(app.state.collector.beside)
+    traffic = _watched(app, service)
     problems.install(app)
     for routes in ROUTES:
         app.include_router(routes.router)
@@ -55,8 +60,20 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     add_guards(app, settings)
+    paths = {route.path for routes in ROUTES for route in routes.router.routes if isinstance(route, Route)}
+    app.add_middleware(Exchanges, traffic=traffic, paths=paths)
+    app.add_middleware(logs.Traces)
     app.add_middleware(RequestIds)
     return app
+
+
+def _watched(app: FastAPI, service: Service) -> Traffic:
+    """Have the metrics and the log told of everything."""
+    counted = app.state.metrics = Metrics()
+    traffic = Traffic([counted.exchanged, logs.log_exchange])
+    counted.registry.register(States(service, traffic, app.state.watch, app.state.collector))
+    service.parts.append(counted.beside)
+    return traffic
 
 
 @asynccontextmanager
