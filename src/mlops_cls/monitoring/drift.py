@@ -110,7 +110,8 @@ def _tests(reference: Reference, now: Sample, generator: np.random.Generator) ->
 
 
 def _of_numbers(name: str, kind: str, known: Numbers, now: Numbers) -> Change:
-    return _change(name, kind, "KS", compare_numbers(known, now), _summary(known), _summary(now))
+    found, most = compare_numbers(known, now)
+    return _change(name, kind, "KS", found, _summary(known, most), _summary(now, most))
 
 
 def _change(
@@ -122,6 +123,8 @@ def _change(
     )  # fmt: skip
 
 
-def _summary(values: Numbers) -> dict[str, float]:
+def _summary(values: Numbers, most: float | None = None) -> dict[str, float]:
+    """Return mean and quantiles and, if asked for, the share of values up to the one where two samples differ most."""
     quantiles = np.quantile(values, list(QUANTILES.values())).tolist()
-    return {"mean": float(values.mean(dtype=np.float64)), **dict(zip(QUANTILES, quantiles, strict=True))}
+    summary = {"mean": float(values.mean(dtype=np.float64)), **dict(zip(QUANTILES, quantiles, strict=True))}
+    return summary if most is None else {**summary, "at": most, "up_to": float((values <= most).mean())}

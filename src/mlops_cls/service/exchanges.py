@@ -2,8 +2,9 @@
 
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -69,11 +70,11 @@ class Exchanges:
     Args:
         app: what answers.
         traffic: is kept up to date.
-        paths: routes without parameters, by which a request is known that was refused before it reached one.
+        described: returns the app's OpenAPI, by which a request is known that was refused before it reached a route.
     """
 
-    def __init__(self, app: ASGIApp, traffic: Traffic, paths: Collection[str]) -> None:
-        self._app, self._traffic, self._paths = app, traffic, frozenset(paths)
+    def __init__(self, app: ASGIApp, traffic: Traffic, described: Callable[[], dict[str, Any]]) -> None:
+        self._app, self._traffic, self._described = app, traffic, described
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -100,6 +101,6 @@ class Exchanges:
     def _end(self, exchange: Exchange) -> None:
         path = exchange.scope["path"]
         found: str | None = getattr(exchange.scope.get("route"), "path", None)
-        exchange.route = found or (path if path in self._paths else OTHER)
+        exchange.route = found or (path if path in self._described()["paths"] else OTHER)
         for listener in self._traffic.listeners:
             listener(exchange)
