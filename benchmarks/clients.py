@@ -19,7 +19,7 @@ BOUNDARY = b"----benchmark"
 
 
 class Question(NamedTuple):
-    """A request as it goes over the wire, the picture in it, and what must come back: a label, or a refusal's status."""
+    """A request on the wire, the picture in it, and what must come back: a label, or a refusal's status."""
 
     wire: bytes
     picture: bytes

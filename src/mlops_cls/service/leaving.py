@@ -18,7 +18,7 @@ async def unless_gone(request: Request, answering: Coroutine[None, None, Answer]
         Refusal: timeout, which nobody reads but the log and the metrics.
     """
     # After the body, the next thing that comes of a request is its client's leaving.
-    answer, leaving = asyncio.create_task(answering), asyncio.create_task(request.receive())
+    answer, leaving = asyncio.create_task(answering), asyncio.ensure_future(request.receive())
     try:
         await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
     finally:

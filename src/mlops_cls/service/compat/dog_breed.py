@@ -5,8 +5,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from mlops_cls.monitoring.statistics import greys, measure
-from mlops_cls.pictures import Loaded
 from mlops_cls.service.compat.one import FORM, PROBLEMS, TAG, answer_named
+from mlops_cls.service.decoding import Fitted
 from mlops_cls.service.routes.deps import ServiceOf
 
 LONGEST = 255
@@ -41,11 +41,11 @@ async def predict(request: Request, service: ServiceOf) -> DogBreedAnswer:
     )
 
 
-def statistics_of(loaded: Loaded) -> dict[str, float]:
+def statistics_of(fitted: Fitted) -> dict[str, float]:
     """Return the seven statistics of a picture; those that a model's reference has too are the same numbers."""
-    pixels = loaded.pixels[None]
+    pixels = fitted.pixels[None]
     (grey,) = next(greys(pixels))
-    known = measure(pixels, [loaded.sides])
+    known = measure(pixels, [fitted.sides])
     numbers = {
         "mean": known["brightness"][0],
         "std": known["contrast"][0],
