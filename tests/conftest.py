@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import mlops_cls as mc
+from google_storage import google_storage
 from mlops_cls.bundle import Bundle
 from wandb_server import WandbServer
 
@@ -95,3 +96,10 @@ def wandb_server() -> Iterator[WandbServer]:
     """Return a W&B server of the test's own, on this machine."""
     with WandbServer() as server:
         yield server
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Iterator[str]:
+    """Return the address of a Google Cloud Storage emulator with the bucket `pictures`."""
+    with google_storage(tmp_path / "gcs") as address:
+        yield address

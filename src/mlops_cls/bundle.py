@@ -130,8 +130,11 @@ def _read_card(folder: Path) -> ModelCard:
     return card
 
 
-def _digest_within(folder: Path, name: str) -> str | None:
+def is_inside(name: str) -> bool:
+    """Tell whether a name of a card's files leads to a place in its bundle."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not (folder / path).is_file():
-        return None
-    return digest(folder / path)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _digest_within(folder: Path, name: str) -> str | None:
+    return digest(folder / name) if is_inside(name) and (folder / name).is_file() else None

@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_cls.backends.kinds import DEFAULT
+from mlops_cls.bundle import Bundle
 from mlops_cls.cli import positive, run_verb
+from mlops_cls.publishing.address import parse
 
 if TYPE_CHECKING:
     from mlops_cls.evaluation.assess import Evaluation
@@ -16,7 +19,7 @@ EXAMPLE = """examples:
   python -m mlops_cls.evaluate runs/latest
   python -m mlops_cls.evaluate runs/latest --against runs/2026-11-20_09-30-00_resnet18
   python -m mlops_cls.evaluate runs/latest --split val --robustness --flips --probe --report
-  python -m mlops_cls.evaluate runs/latest/bundle
+  python -m mlops_cls.evaluate gs://my-bucket/models/skin_lesion --against dvc:skin_lesion
   python -m mlops_cls.evaluate runs/latest --split all data=folder data.root=new_pictures"""
 SPLITS = ("train", "val", "test", "all")
 
@@ -44,11 +47,12 @@ def main(arguments: list[str]) -> None:
     print(f"\nwritten to {folder}: {', '.join(sorted(file.name for file in folder.iterdir() if file.is_file()))}")
 
 
-def _default_folder(model: Path) -> Path:
-    """Return evaluation/ of the run, or beside a bundle or a checkpoint that lies elsewhere."""
+def _default_folder(named: str) -> Path:
+    """Return evaluation/ of the run, or beside a bundle or checkpoint that lies elsewhere; of a published one, here."""
+    if parse(named) is not None:
+        return Path(re.sub(r"\W+", "_", f"{named}_evaluation"))
+    model = Path(named)
     if model.is_dir():
-        from mlops_cls.bundle import Bundle
-
         return model.with_name(f"{model.resolve().name}_evaluation") if Bundle.is_at(model) else model / "evaluation"
     home = model.parent.parent if model.parent.name == "checkpoints" else model.parent
     return home / "evaluation"
@@ -81,14 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, help="a run folder, a .ckpt file or a bundle")
+    parser.add_argument("model", help="a run folder, a .ckpt file, a bundle, or a published one such as dvc:NAME")
     parser.add_argument(
         "overrides", nargs="*", help="other data, such as data=folder data.root=FOLDER; other store: data.store=FOLDER"
     )
     parser.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     parser.add_argument(
         "--against",
-        type=Path,
         action="append",
         default=[],
         metavar="RUN",

@@ -21,6 +21,7 @@ from mlops_cls.evaluation.robustness import chosen_rows, robustness
 from mlops_cls.kept import find_kept
 from mlops_cls.models.rates import Floats
 from mlops_cls.pictures import Pixels
+from mlops_cls.publishing.fetch import local
 
 if TYPE_CHECKING:
     from mlops_cls.scoring import Subject
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class Extras:
     """What is asked for beyond the usual; `robustness` is a number of pictures, 0 for none."""
 
-    against: Sequence[Path] = ()
+    against: Sequence[str | Path] = ()
     flips: bool = False
     robustness: int = 0
     probe: bool = False
@@ -49,7 +50,7 @@ def evaluate_run(
     """Return what a run, a checkpoint or a bundle is worth on a split, every score with its 95 % interval.
 
     Args:
-        model: a run folder, a .ckpt file of ours or a bundle.
+        model: a run folder, a .ckpt file of ours, a bundle, or the address of a published one.
         split: train, val, test or all.
         overrides: changed data settings, such as ``data=folder`` and ``data.root=FOLDER``.
         against: others, to be compared with on the same pictures.
@@ -62,15 +63,15 @@ def evaluate_run(
         ConfigError: an override is wrong, or the probe is to be scored on the pictures that it learns from.
         DataError: the data are needed and cannot be prepared.
     """
-    extras = Extras(against=[Path(path) for path in against], flips=flips, robustness=robustness, probe=probe)
-    return Measured(Path(model), split, overrides).evaluate(extras)
+    extras = Extras(against=against, flips=flips, robustness=robustness, probe=probe)
+    return Measured(model, split, overrides).evaluate(extras)
 
 
 class Measured:
     """A classifier on a split: its outputs, as it has kept them or as it gives them now, and what they are worth.
 
     Args:
-        model: a run folder, a .ckpt file of ours or a bundle.
+        model: a run folder, a .ckpt file of ours, a bundle, or the address of a published one.
         split: train, val, test or all.
         overrides: changed data settings, such as ``data=folder`` and ``data.root=FOLDER``.
         device: of a checkpoint: auto, cpu, cuda or mps.
@@ -83,7 +84,7 @@ class Measured:
 
     def __init__(
         self,
-        model: Path,
+        model: str | Path,
         split: str,
         overrides: Sequence[str] = (),
         *,
@@ -92,10 +93,10 @@ class Measured:
     ) -> None:
         if device not in list(Device):
             raise unknown_name("device", device, list(Device))
-        self.model, self.split, self.overrides = model, split, overrides
+        self.named, self.model, self.split, self.overrides = str(model), local(model), split, overrides
         self.device, self.backend = device, backend
         # Another back end may answer otherwise.
-        self._kept = None if overrides or backend != DEFAULT else find_kept(model)
+        self._kept = None if overrides or backend != DEFAULT else find_kept(self.model)
 
     @property
     def card(self) -> ModelCard:
@@ -155,12 +156,12 @@ class Measured:
                 evaluation=evaluation.to_dict(),
                 outputs=self.outputs,
                 prepared=self.subject.data.prepared,
-                place=str(self.model),
+                place=self.named,
                 explain=self.subject.explain,
             ),
         )
 
-    def _against(self, path: Path) -> list[dict[str, Any]]:
+    def _against(self, path: str | Path) -> list[dict[str, Any]]:
         other = Measured(path, self.split, self.overrides, device=self.device)
         theirs = align(self.outputs, other.outputs, str(path))
         answers = Answers.of(theirs, other.card.calibration.temperature)

@@ -107,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", help="a bundle, a run folder, a .ckpt file, dvc:NAME or wandb:COLLECTION:ALIAS")
+    parser.add_argument(
+        "model", help="a bundle, a run folder, a .ckpt file, dvc:NAME, wandb:COLLECTION:ALIAS, gs://BUCKET/FOLDER"
+    )
     parser.add_argument("pictures", nargs="+", help="pictures, folders of pictures, or patterns such as 'new/*.jpg'")
     parser.add_argument(
         "--top", type=positive, default=1, metavar="K", help="give the K most probable classes (default 1)"

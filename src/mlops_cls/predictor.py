@@ -17,8 +17,7 @@ from mlops_cls.bundle import Bundle
 from mlops_cls.card import ModelCard
 from mlops_cls.errors import ArtifactError, ConfigError, MlopsError
 from mlops_cls.pictures import Loaded, PictureSource, Pixels, load_picture
-from mlops_cls.publishing.address import parse
-from mlops_cls.publishing.fetch import fetch
+from mlops_cls.publishing.fetch import local
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,20 +119,20 @@ class Predictor:
         """Load a bundle, a run folder, a checkpoint, or a published model.
 
         Args:
-            path: a bundle; a run folder (its best checkpoint is taken) or a .ckpt file; ``dvc:NAME`` or
-                ``wandb:COLLECTION:ALIAS`` of a published bundle, which is brought into a cache once.
+            path: a bundle; a run folder (its best checkpoint is taken) or a .ckpt file; ``dvc:NAME``,
+                ``wandb:COLLECTION:ALIAS`` or ``gs://BUCKET/FOLDER`` of a published bundle, which is brought into a
+                cache once.
             device: of a checkpoint: auto, cpu, cuda or mps. A bundle computes on the CPU.
             backend: of a bundle: onnxruntime, openvino and more (`backends.kinds.KINDS`), or auto for the fastest here.
             threads: that compute one answer of a bundle; None: as many as there are cores.
             max_pixels: of a picture that is decoded; larger ones are refused by their header.
 
         Raises:
-            ArtifactError: missing, damaged, a pickle, or not ours.
-            ConfigError: no such device or back end here, or no key for W&B.
+            ArtifactError: missing, damaged, a pickle, or not ours; a bucket cannot be read.
+            ConfigError: no such device or back end here, no key for W&B, or no gcsfs.
             DataError: DVC's remote cannot serve it.
         """
-        address = parse(path)
-        place = path if address is None else fetch(address).folder
+        place = local(path)
         if Bundle.is_at(place):
             bundle = Bundle.open(place)
             opened = _opened(bundle, device, backend, threads)
@@ -209,7 +208,7 @@ def _opened(bundle: Bundle, device: str, backend: str, threads: int | None) -> B
     return open_backend(bundle, backend, threads=threads)
 
 
-def _of_checkpoint(path: str | Path, device: str, backend: str) -> tuple[ModelCard, Forward]:
+def _of_checkpoint(path: Path, device: str, backend: str) -> tuple[ModelCard, Forward]:
     if backend != DEFAULT:
         raise ConfigError(f"backend={backend}: a checkpoint is computed by torch; give a bundle to choose")
     from mlops_cls.checkpoint_forward import load_forward

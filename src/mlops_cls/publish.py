@@ -11,7 +11,7 @@ from mlops_cls.bundle import FOLDER, Bundle
 from mlops_cls.card import ModelCard
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ArtifactError, ConfigError
-from mlops_cls.publishing.address import Address, DvcAddress, WandbAddress, parse
+from mlops_cls.publishing.address import DvcAddress, Named, WandbAddress, parse
 from mlops_cls.publishing.fetch import holder
 
 EXIT_NOT_BETTER = 3
@@ -79,17 +79,17 @@ def _export(checkpoint: Path, out: Path, overrides: Sequence[str]) -> Bundle:
     return bundle
 
 
-def _address(options: argparse.Namespace, card: ModelCard) -> Address:
+def _address(options: argparse.Namespace, card: ModelCard) -> Named:
     name = options.name or _config(card).get("run", {}).get("name")
     if name is None:
         raise ConfigError("--name NAME is needed: the model card tells of no run whose name could be taken")
     alias = (options.alias or ["best"])[0]
     address = parse(f"dvc:{name}" if options.to == "dvc" else f"wandb:{name}:{alias}")
-    assert address is not None
+    assert isinstance(address, Named)
     return address
 
 
-def _is_better(bundle: Bundle, address: Address, score: str) -> bool:
+def _is_better(bundle: Bundle, address: Named, score: str) -> bool:
     """Tell, with the numbers, whether the interval of the difference lies above 0; the first model always passes."""
     from mlops_cls.publishing.gate import compare, told
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from google_storage import google_storage
 from mlops_cls.data.manifest import Plan
 from mlops_cls.data.prepare import prepare
 from mlops_cls.data.sources.digits import DigitsSource
@@ -38,10 +37,3 @@ def start_python() -> Iterator[StartPython]:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """Return all of scikit-learn's digits, prepared at their own size; tests only read them."""
     return prepare(DigitsSource(), Plan(size=8), tmp_path_factory.mktemp("digits"))
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[str]:
-    """Return the address of a Google Cloud Storage emulator with the bucket `pictures`."""
-    with google_storage(tmp_path / "gcs") as address:
-        yield address

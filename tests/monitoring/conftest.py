@@ -1,6 +1,6 @@
 """Collections as a service writes them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from collected import CLASSES, RECORD
-from google_storage import google_storage
 from mlops_cls.monitoring.collection import HEADER, RECORDS, header
 from mlops_cls.monitoring.storage import Folder, Storage
 
@@ -26,10 +25,3 @@ def make_collection(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "collected"
 
     return write
-
-
-@pytest.fixture
-def bucket(tmp_path: Path) -> Iterator[str]:
-    """Return the address of a Google Cloud Storage emulator with the bucket `pictures`."""
-    with google_storage(tmp_path / "gcs") as address:
-        yield address

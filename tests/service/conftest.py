@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from browser import chromium, visit  # noqa: F401 (fixtures)
 from mlops_cls.bundle import Bundle
 from mlops_cls.predictor import Predictor
 from mlops_cls.service.app import create_app

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
+from mlops_cls import bucket
 from mlops_cls.errors import DataError
 
-# gcsfs would ask the real Google for the kind of the bucket first, even where an emulator serves it.
-SETTINGS = {"DVC_NO_ANALYTICS": "1", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+SETTINGS = {"DVC_NO_ANALYTICS": "1", **bucket.SETTINGS}
 POINT = "dvc remote modify storage url gs://BUCKET/FOLDER"
 
 

@@ -1,17 +1,15 @@
 """Where else archives lie: in a Google bucket, at Kaggle. Their clients are extras, loaded only when asked for."""
 
-import importlib
-import os
 import shutil
 import subprocess
 import sys
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
+from mlops_cls.bucket import as_os_errors, open_storage
 from mlops_cls.data.disk import writable
 from mlops_cls.data.fetch import Origin, Stream, Version
 from mlops_cls.errors import DataError
@@ -23,23 +21,15 @@ def from_bucket(url: str) -> Origin:
     """Return the origin of an object ``gs://bucket/path``, with the credentials that Google's own tools would use.
 
     Raises:
-        DataError: gcsfs is not installed.
+        ConfigError: gcsfs is not installed.
     """
-    if find_spec("gcsfs") is None:
-        raise DataError('data.source=gs needs gcsfs: pip install "mlops-cls[gs]" (in a checkout: uv sync --extra gs)')
-    # It would ask for the kind of the bucket first, of the real Google even where an emulator serves it.
-    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    files = open_storage("data.source=gs")
 
     def open_at(start: int, mark: str | None) -> Stream:
-        files: Any = importlib.import_module("gcsfs").GCSFileSystem()
-        try:
+        with as_os_errors():
             about = files.info(url)
             version = Version(str(about.get("etag") or about.get("generation") or about.get("mtime")), about["size"])
             body = files.open(url, "rb")
-        except OSError:
-            raise
-        except Exception as error:  # of Google's authentication, which has a dozen kinds
-            raise OSError(str(error) or type(error).__name__) from error
         first = start if mark == version.mark else 0
         body.seek(first)
         return Stream(body, first, version)

@@ -46,7 +46,7 @@ def examine(
         every: test pictures that came together in a request too.
         looks: how often somebody will look, this time included; they share the chance of a false alarm.
     """
-    tested = gathered if every else gathered.one_of_each_group()
+    tested = gathered if every else gathered.one_of_each_request()
     history, everything = (part.history(reference.classes) for part in (tested, gathered))
     alpha = ALPHA / looks
     size = window if gathered.timed else len(history)

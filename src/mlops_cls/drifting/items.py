@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlops_cls.monitoring.window import Measured, sample_of
+from mlops_cls.monitoring.records import Record
+from mlops_cls.monitoring.window import sample_of
 from mlops_cls.monitoring.windows import UNTOLD, History
 
 
@@ -14,22 +15,24 @@ class Item:
     """A picture as it was measured and answered.
 
     Args:
-        measured: its numbers.
-        group: what came together with it, such as its request; "" if that is not known.
-        margin: probability of the most probable class less that of the next, 0 (undecided) to 1.
+        record: its numbers and answers; `request_id` is "" if it is not known what it came with.
         truth: the true class, where it was told.
         source: what a person finds it by.
         ending: of its file, such as ``.jpg``.
         content: reads the file; None where it was not kept.
     """
 
-    measured: Measured
-    group: str
-    margin: float
+    record: Record
     truth: str | None
     source: str
     ending: str
     content: Callable[[], bytes] | None
+
+    @property
+    def margin(self) -> float:
+        """Probability of the most probable class less that of the next, 0 (undecided) to 1."""
+        second, first = np.sort(self.record.probabilities)[-2:]
+        return float(first - second)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,19 +46,20 @@ class Gathered:
     timed: bool
     notes: Sequence[str] = field(default_factory=list)
 
-    def one_of_each_group(self) -> "Gathered":
-        """Return the first picture of each group: those that come together are seldom independent of each other."""
-        seen: set[str] = set()
-        kept = [item for item in self.items if not item.group or not (item.group in seen or seen.add(item.group))]  # type: ignore[func-returns-value]
-        left = len(self.items) - len(kept)
-        note = f"{left:,} pictures came together with another in a request, and are not tested (--every-picture)"
-        return Gathered(kept, self.timed, [*self.notes, *([note] if left else [])])
+    def one_of_each_request(self) -> "Gathered":
+        """Return the first picture of each: those that come together are seldom independent of each other."""
+        first: dict[str, Item] = {}
+        for item in self.items:
+            first.setdefault(item.record.request_id or item.record.id, item)
+        left = len(self.items) - len(first)
+        note = f"{left:,} pictures came in a request with another; of each one is tested (all: --every-picture)"
+        return Gathered([*first.values()], self.timed, [*self.notes, *([note] if left else [])])
 
     def history(self, classes: Sequence[str]) -> History:
         """Return what the tests need, of one picture at least."""
         return History(
-            sample_of([item.measured for item in self.items]),
-            [item.measured.time for item in self.items],
+            sample_of([item.record for item in self.items]),
+            [item.record.time for item in self.items],
             _truth(self.items, classes),
         )
 

@@ -88,6 +88,7 @@ def render(subject: Subject) -> str:
         trained=subject.card.scores.get("test/accuracy"),
         interval=subject.card.intervals.get("test/accuracy"),
         what=words.of_change,
+        in_short=words.in_short,
         number=words.number,
     )
 
@@ -135,9 +136,10 @@ def _shown(subject: Subject, rows: Sequence[int], most: int) -> Iterator[Shown]:
     seen: set[str] = set()
     for row in rows:
         item = subject.items[row]
-        if item.content is None or (item.group and item.group in seen):
+        request = item.record.request_id
+        if item.content is None or (request and request in seen):
             continue
-        seen.add(item.group)
+        seen.add(request)
         try:
             pixels = load_picture(item.content(), **subject.card.preprocess.geometry).pixels
         except (PictureError, ArtifactError, OSError):
@@ -145,11 +147,11 @@ def _shown(subject: Subject, rows: Sequence[int], most: int) -> Iterator[Shown]:
         yield Shown(
             uri=data_uri(pixels),
             small=is_small(pixels),
-            label=subject.card.classes[item.measured.predicted],
-            confidence=item.measured.confidence,
+            label=subject.card.classes[item.record.index],
+            confidence=item.record.confidence,
             truth=item.truth,
             name=item.source.rpartition("/")[2],
-            odd=_odd(subject.reference, item.measured.statistics),
+            odd=_odd(subject.reference, item.record.statistics),
         )
         if (most := most - 1) == 0:
             return

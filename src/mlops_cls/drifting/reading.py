@@ -1,31 +1,22 @@
 """From what a service collected, or a plain folder of pictures, to items to be compared with a bundle."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from mlops_cls.bundle import FOLDER, Bundle
+from mlops_cls.drifting.asking import ask
 from mlops_cls.drifting.items import Gathered, Item
 from mlops_cls.errors import ArtifactError, DataError, first_few
 from mlops_cls.monitoring.collection import HEADER, Collected, Collection
 from mlops_cls.monitoring.records import Record
 from mlops_cls.monitoring.reference import Reference
-from mlops_cls.monitoring.statistics import measure
 from mlops_cls.monitoring.storage import BUCKET
-from mlops_cls.monitoring.window import Measured
-from mlops_cls.pictures import Loaded, PictureError
 from mlops_cls.predicting.finding import find_pictures
 from mlops_cls.predictor import Predictor
 from mlops_cls.publishing.address import parse
 from mlops_cls.publishing.fetch import fetch
-
-BATCH = 64
-"""Pictures decoded and answered at a time."""
 
 
 def open_bundle(given: str) -> Bundle:
@@ -86,7 +77,7 @@ def gather(
         return _of_collection(collection, collection.read(since=since, until=until), bundle.card.digest)
     if since or until:
         raise DataError(f"--since and --until are for what a service collected, and {place} is a folder of pictures")
-    return _of_pictures(bundle, reference, find_pictures([place]), backend)
+    return ask(Predictor.load(bundle.folder, backend=backend), reference, find_pictures([place]))
 
 
 def _is_collection(place: str) -> bool:
@@ -124,62 +115,10 @@ def _nothing(place: str, model: str, others: Counter[str]) -> str:
 
 
 def _of_record(collection: Collection, record: Record, truth: str | None) -> Item:
-    second, first = np.sort(record.probabilities)[-2:]
     return Item(
-        measured=Measured(
-            record.id, record.time, record.statistics, record.index, record.confidence, record.embedding
-        ),
-        group=record.request_id,
-        margin=float(first - second),
+        record=record,
         truth=truth,
         source=record.id,
         ending=PurePosixPath(record.picture or "").suffix,
         content=partial(collection.picture, record) if record.picture else None,
-    )  # fmt: skip
-
-
-def _of_pictures(bundle: Bundle, reference: Reference, paths: Sequence[Path], backend: str) -> Gathered:
-    predictor, bad = Predictor.load(bundle.folder, backend=backend), list[str]()
-    parts = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
-    items = [item for part in parts for item in _answered(predictor, reference, part, bad)]
-    if not items:
-        raise DataError(f"none of {len(paths)} pictures could be read: {first_few(bad, 3)}")
-    return Gathered(items, False, [f"{len(bad):,} pictures could not be read: {first_few(bad, 3)}"] if bad else [])
-
-
-def _answered(predictor: Predictor, reference: Reference, paths: Sequence[Path], bad: list[str]) -> Iterator[Item]:
-    with ThreadPoolExecutor() as pool:
-        found = list(pool.map(partial(_read, predictor), paths))
-    bad += [f"{path}: {one}" for path, one in zip(paths, found, strict=True) if isinstance(one, PictureError)]
-    read = [(path, one) for path, one in zip(paths, found, strict=True) if isinstance(one, Loaded)]
-    if not read:
-        return
-    pixels = [one.pixels for _, one in read]
-    answers = predictor.answer(pixels)
-    looks = measure(np.stack(pixels), [one.sides for _, one in read])
-    projected = None if answers.embeddings is None else reference.projection(answers.embeddings)
-    for number, (path, _) in enumerate(read):
-        second, first = np.sort(answers.probabilities[number])[-2:]
-        yield Item(
-            measured=Measured(
-                id=str(path),
-                time=datetime.fromtimestamp(path.stat().st_mtime, UTC),
-                statistics={name: float(values[number]) for name, values in looks.items()},
-                predicted=int(answers.probabilities[number].argmax()),
-                confidence=float(first),
-                projected=None if projected is None else projected[number],
-            ),
-            group="",
-            margin=float(first - second),
-            truth=None,
-            source=str(path),
-            ending=path.suffix.lower(),
-            content=path.read_bytes,
-        )
-
-
-def _read(predictor: Predictor, path: Path) -> Loaded | PictureError:
-    try:
-        return predictor.read(path)
-    except PictureError as error:
-        return error
+    )

@@ -29,8 +29,8 @@ COLUMNS = ("path", "label", "group", "guess", "confidence", "unusual", "time", "
 Row = Mapping[str, str]
 Group = Callable[[Item], str]
 GROUPS: dict[str, Group] = {
-    "request": lambda item: item.group,
-    "day": lambda item: item.measured.time.date().isoformat(),
+    "request": lambda item: item.record.request_id,
+    "day": lambda item: item.record.time.date().isoformat(),
 }
 """What may not be divided between training and test: pictures of a request, or all of a day."""
 
@@ -107,10 +107,10 @@ def _row(path: str, item: Item, classes: Sequence[str], unusual: float, group: G
         path,
         item.truth or "",
         group(item) or path,
-        classes[item.measured.predicted],
-        f"{item.measured.confidence:.4f}",
+        item.record.label,
+        f"{item.record.confidence:.4f}",
         f"{min(unusual, 1):.4f}",
-        item.measured.time.isoformat(timespec="seconds"),
+        item.record.time.isoformat(timespec="seconds"),
         item.source,
     )
     return dict(zip(COLUMNS, values, strict=True))

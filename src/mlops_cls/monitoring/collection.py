@@ -11,7 +11,6 @@ A process that is killed may leave half a line at the end of a file, which is co
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +19,10 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from mlops_cls.errors import ArtifactError
-from mlops_cls.monitoring.records import FORMAT, PICTURE, Feedback, Record, day_of
+from mlops_cls.monitoring.records import DAY, FORMAT, PICTURE, Feedback, Record, day_of
 from mlops_cls.monitoring.storage import Storage, open_storage
 
 HEADER, RECORDS, FEEDBACK = "collection.json", "records", "feedback"
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 Line = TypeVar("Line", Record, Feedback)
 
 
@@ -76,7 +74,7 @@ class Collection:
         Raises:
             ArtifactError: they cannot be listed.
         """
-        return [name for name in self._below("") if _DAY.fullmatch(name)]
+        return [name for name in self._below("") if DAY.fullmatch(name)]
 
     def read(self, *, since: datetime | None = None, until: datetime | None = None) -> Collected:
         """Return the records of `since` <= time < `until`, with time zones, and all that was told of them, ever.

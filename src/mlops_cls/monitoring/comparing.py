@@ -31,8 +31,8 @@ class Found(NamedTuple):
     effect: float
 
 
-def compare_numbers(reference: Numbers, now: Numbers) -> Found:
-    """Return the two-sample Kolmogorov-Smirnov test.
+def compare_numbers(reference: Numbers, now: Numbers) -> tuple[Found, float]:
+    """Return the two-sample Kolmogorov-Smirnov test, and the value at which the two differ most.
 
     Its effect is the statistic itself: of some value, so large a share more of one sample lies below it than of the
     other. Ties, such as those of pictures that all have the same size, make the p value larger, never smaller.
@@ -40,15 +40,16 @@ def compare_numbers(reference: Numbers, now: Numbers) -> Found:
     from scipy.stats import ks_2samp  # takes half a second to import
 
     tested = ks_2samp(reference, now, method="asymp")
-    return Found(float(tested.statistic), float(tested.pvalue), float(tested.statistic))
+    distance = float(tested.statistic)
+    return Found(distance, float(tested.pvalue), distance), float(tested.statistic_location)
 
 
 def compare_classes(reference: Counts, now: Counts, generator: np.random.Generator) -> Found:
     """Return Pearson's chi-square test of two rows of counts int64[K] (their sums fixed), right for rare classes too.
 
     Given the sums, one row of a table is hypergeometric where nothing has changed, so it is drawn (Patefield 1981, AS
-    159). The effect is the share of answers that went to other classes, half the sum of the absolute differences, less
-    what chance moves: with many classes and few pictures that is a lot.
+    159). The effect is the share of answers that went to other classes, half the sum of the absolute differences, with
+    what chance moves taken off its square: with many classes and few pictures that is a lot.
     """
     totals = reference + now
     present = totals > 0
@@ -62,7 +63,8 @@ def compare_classes(reference: Counts, now: Counts, generator: np.random.Generat
     moved = np.abs(rows / sizes[1] - (totals - rows) / sizes[0]).sum(1) / 2
     skewness = np.sqrt(8 / (len(totals) - 1))  # of chi-square
     p = probability(float(statistics[0]), statistics[1:], skewness=max(skewness, _skewness(statistics[1:])))
-    return Found(float(statistics[0]), p, float(max(0.0, moved[0] - moved[1:].mean())))
+    beyond_chance = max(0.0, float(moved[0] ** 2 - (moved[1:] ** 2).mean()))
+    return Found(float(statistics[0]), p, float(np.sqrt(beyond_chance)))
 
 
 def compare_embeddings(reference: Numbers, now: Numbers, generator: np.random.Generator) -> Found:

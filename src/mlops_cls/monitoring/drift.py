@@ -86,11 +86,14 @@ def find_changes(
         seed: of relabelings.
     """
     made = list(_tests(reference, now, np.random.default_rng(seed)))
-    corrected = [min(1.0, p / share) for p in holm([change.p for change in made])]
-    return [
-        replace(change, p_adjusted=p, drift=bool(p <= alpha and change.effect >= LEAST[change.test]))
-        for change, p in zip(made, corrected, strict=True)
-    ]
+    # Such as the width of pictures that all have one: what cannot alarm need not be allowed for.
+    able = [number for number, change in enumerate(made) if change.statistic != 0]
+    corrected = dict(zip(able, holm([made[number].p for number in able]), strict=True))
+    return [_judged(change, min(1.0, corrected.get(number, 1.0) / share), alpha) for number, change in enumerate(made)]
+
+
+def _judged(change: Change, p: float, alpha: float) -> Change:
+    return replace(change, p_adjusted=p, drift=bool(p <= alpha and change.effect >= LEAST[change.test]))
 
 
 def _tests(reference: Reference, now: Sample, generator: np.random.Generator) -> Iterator[Change]:
@@ -110,7 +113,8 @@ def _tests(reference: Reference, now: Sample, generator: np.random.Generator) ->
 
 
 def _of_numbers(name: str, kind: str, known: Numbers, now: Numbers) -> Change:
-    return _change(name, kind, "KS", compare_numbers(known, now), _summary(known), _summary(now))
+    found, most = compare_numbers(known, now)
+    return _change(name, kind, "KS", found, _summary(known, most), _summary(now, most))
 
 
 def _change(
@@ -122,6 +126,8 @@ def _change(
     )  # fmt: skip
 
 
-def _summary(values: Numbers) -> dict[str, float]:
+def _summary(values: Numbers, most: float | None = None) -> dict[str, float]:
+    """Return mean and quantiles and, if asked for, the share of values up to the one where two samples differ most."""
     quantiles = np.quantile(values, list(QUANTILES.values())).tolist()
-    return {"mean": float(values.mean(dtype=np.float64)), **dict(zip(QUANTILES, quantiles, strict=True))}
+    summary = {"mean": float(values.mean(dtype=np.float64)), **dict(zip(QUANTILES, quantiles, strict=True))}
+    return summary if most is None else {**summary, "at": most, "up_to": float((values <= most).mean())}

@@ -59,12 +59,15 @@ class Findings:
         if self.words or not self.enough:
             return self.words or words.too_few(self.pictures, self.needed)
         if self.drift and not any(change.drift for change in self.changes):
-            first = self.drifted_windows[0]
-            return (
-                f"Drift in {len(self.drifted_windows)} of {len(self.windows)} windows, though not in all "
-                f"{words.counted(self.pictures)} together. From {first.since:%Y-%m-%d %H:%M}: {first.words}"
-            )
-        return words.verdict(self.pictures, self.changes)
+            together = f"though not in all {words.counted(self.pictures)} together"
+            return f"{self._began()}, {together}. {self.drifted_windows[0].words}"
+        began = f" {self._began()}." if len(self.windows) > 1 and self.drifted_windows else ""
+        return words.verdict(self.pictures, self.changes) + began
+
+    def _began(self) -> str:
+        drifted = self.drifted_windows
+        first = f"{drifted[0].since:%Y-%m-%d %H:%M} UTC"
+        return f"Drift in {len(drifted)} of {len(self.windows)} windows, first in that from {first}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

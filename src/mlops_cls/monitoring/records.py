@@ -15,7 +15,8 @@ FORMAT = 1
 PICTURES = "pictures"
 ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 """Of a picture: the request's, a dash and its number. It has no slash, and so is no path."""
-PICTURE = re.compile(rf"\d{{4}}-\d\d-\d\d/{PICTURES}/[A-Za-z0-9._-]+\.[a-z0-9]+")
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+PICTURE = re.compile(rf"{DAY.pattern}/{PICTURES}/[A-Za-z0-9._-]+\.[a-z0-9]+")
 
 _KINDS = {"request_id": str, "model": str, "index": int, "abstains": bool, "width": int, "height": int}
 

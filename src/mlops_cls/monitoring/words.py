@@ -18,7 +18,7 @@ NUMBERS = {
     "brightness": ("pictures are brighter", "pictures are darker", "grey level"),
     "contrast": ("pictures have more contrast", "pictures have less contrast", "contrast"),
     "sharpness": ("pictures are sharper or noisier", "pictures are less sharp", "sharpness"),
-    "entropy": ("pictures have more grey levels, as by noise", "pictures have fewer grey levels", "entropy"),
+    "entropy": ("pictures have more grey levels", "pictures have fewer grey levels", "entropy"),
     "width": ("pictures are wider", "pictures are less wide", "pixels"),
     "height": ("pictures are higher", "pictures are less high", "pixels"),
     "confidence": ("the model is surer", "the model is less sure", "confidence"),
@@ -35,6 +35,13 @@ def of_change(change: "Change") -> str:
         how = next(word for most, word in STRENGTHS if change.effect <= most)
         return f"pictures look {how} different to the network (its embeddings differ by {change.effect:.2f} of 1)"
     return _of_classes(change.reference, change.now)
+
+
+def in_short(change: "Change", alpha: float) -> str:
+    """Return what a table says of a test."""
+    if change.drift:
+        return "changed"
+    return "too little to matter" if change.p_adjusted <= alpha else "as before"
 
 
 def verdict(pictures: int, changes: Iterable["Change"]) -> str:
@@ -71,8 +78,8 @@ def _of_number(name: str, reference: Summary, now: Summary) -> str:
     if abs(step) > MOVED * spread:
         before, after = told(reference["median"]), told(now["median"])
         return f"{rises if step > 0 else falls}: {unit} {after} instead of {before} (median)"
-    ends = (told(summary[end]) for summary in (now, reference) for end in ("low", "high"))
-    return f"{name} is spread differently: 80 % lie from {{}} to {{}} instead of {{}} to {{}}".format(*ends)
+    shares = " instead of ".join(_percent(summary["up_to"]) for summary in (now, reference))
+    return f"{name} is spread differently: {shares} have at most {told(now['at'])}"
 
 
 def _of_classes(reference: Summary, now: Summary) -> str:
@@ -84,5 +91,5 @@ def _of_classes(reference: Summary, now: Summary) -> str:
 
 def _percent(share: float) -> str:
     if 0.999 < share < 1:
-        return "over 99.9 %"
+        return f"{100 * share:.2f} %" if share < 0.9999 else "over 99.99 %"
     return f"{100 * share:.0f} %" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{100 * share:.1f} %"

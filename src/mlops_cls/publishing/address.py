@@ -1,4 +1,4 @@
-"""How a published model is named: ``dvc:NAME`` and ``wandb:COLLECTION:ALIAS``."""
+"""How a published model is named: ``dvc:NAME``, ``wandb:COLLECTION:ALIAS`` and ``gs://BUCKET/FOLDER``."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from mlops_cls.errors import ArtifactError
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
-EXAMPLES = "dvc:skin_lesion, wandb:skin_lesion:best, wandb:REGISTRY/skin_lesion:v3"
+BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")  # cloud.google.com/storage/docs/buckets#naming
+EXAMPLES = "dvc:skin_lesion, wandb:skin_lesion:best, wandb:REGISTRY/skin_lesion:v3, gs://my-bucket/models/skin_lesion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,20 @@ class WandbAddress:
         return f"wandb:{place}:{self.alias}"
 
 
-Address = DvcAddress | WandbAddress
+@dataclass(frozen=True, slots=True)
+class GsAddress:
+    """The bundle that lies in a folder of a Google bucket."""
+
+    bucket: str
+    folder: str
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.folder}"
+
+
+Named = DvcAddress | WandbAddress
+"""What `publish` gives a model to."""
+Address = Named | GsAddress
 
 
 def parse(text: object) -> Address | None:
@@ -49,12 +63,22 @@ def parse(text: object) -> Address | None:
     kind, _, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
     if kind == "dvc":
         return DvcAddress(checked(rest, f"{text}"))
+    if kind == "gs":
+        return _in_bucket(rest, f"{text}")
     if kind == "wandb":
         place, _, alias = rest.partition(":")
         registry, _, collection = place.rpartition("/")
         names = (checked(name, f"{text}") for name in (registry or "model", collection, alias))
         return WandbAddress(*names)
     return None
+
+
+def _in_bucket(place: str, given: str) -> GsAddress:
+    bucket, _, folder = place.removeprefix("//").rstrip("/").partition("/")
+    names = folder.split("/")
+    if not place.startswith("//") or not BUCKET.fullmatch(bucket) or {"", ".", ".."} & {*names} or "\0" in folder:
+        raise ArtifactError(f"{given} is no gs://BUCKET/FOLDER, such as gs://my-bucket/models/skin_lesion")
+    return GsAddress(bucket, folder)
 
 
 def checked(name: str, given: str) -> str:

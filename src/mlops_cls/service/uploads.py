@@ -1,4 +1,4 @@
-"""The pictures of a multipart form, kept in memory and counted as they arrive; names of files are not even read."""
+"""The pictures of a multipart form, kept in memory and counted as they arrive."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 
 from mlops_cls.service.problems import Refusal
@@ -19,9 +20,13 @@ _EXAMPLE = f"curl -F {FILE}=@picture.jpg"
 
 @dataclass(slots=True)
 class Form:
-    """What a client sent: pictures in their order, and the text of other fields by name."""
+    """What a client sent: pictures in their order, what it calls them, and the text of other fields by name.
+
+    The names are for nobody else than the client that gave them, and no path is made of one.
+    """
 
     pictures: list[bytes] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
 
 
@@ -38,7 +43,7 @@ async def read_form(request: Request, settings: Settings) -> Form:
         async with asyncio.timeout(settings.read_seconds):
             await _feed(_Parts(form, settings), boundary, request.stream(), settings)
     except TimeoutError:
-        raise Refusal("timeout", f"The request did not arrive whole in {settings.read_seconds:g} seconds.") from None
+        raise too_slow(settings.read_seconds) from None
     except (FormParserError, ClientDisconnect):
         raise Refusal("wrong_form", f"The form is damaged or ends early. Send one such as {_EXAMPLE}") from None
     if not form.pictures:
@@ -67,8 +72,20 @@ def _boundary(request: Request) -> bytes:
 
 def _check_length(request: Request, settings: Settings) -> None:
     # Refused before it is read, where the client says how much it is going to send.
-    if int(request.headers.get("content-length") or 0) > settings.max_request_bytes:
+    if announced(request.headers) > settings.max_request_bytes:
         raise _too_large(settings)
+
+
+def announced(headers: Headers) -> int:
+    """Return how many bytes a client says that it is going to send; 0 if it does not, or not in digits."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and length.isascii() and len(length) < 20 else 0
+
+
+def too_slow(seconds: float) -> Refusal:
+    """Return why a body that dawdles is waited for no longer; its connection ends, since it would go on."""
+    detail = f"The request did not arrive whole in {seconds:g} seconds."
+    return Refusal("timeout", detail, headers={"Connection": "close"})
 
 
 def _too_large(settings: Settings) -> Refusal:
@@ -81,7 +98,7 @@ class _Parts:
     def __init__(self, form: Form, settings: Settings) -> None:
         self._form, self._settings = form, settings
         self._header = (bytearray(), bytearray())
-        self._name, self._is_picture, self._content = "", False, bytearray()
+        self._name, self._filename, self._is_picture, self._content = "", "", False, bytearray()
 
     def callbacks(self) -> dict[str, object]:
         return {
@@ -95,13 +112,15 @@ class _Parts:
         }
 
     def _begin(self) -> None:
-        self._name, self._is_picture, self._content = "", False, bytearray()
+        self._name, self._filename, self._is_picture, self._content = "", "", False, bytearray()
 
     def _header_end(self) -> None:
         name, value = (bytes(part) for part in self._header)
         self._header = (bytearray(), bytearray())
         if name.lower() == b"content-disposition":
-            self._name = parse_options_header(value)[1].get(b"name", b"").decode("utf-8", "replace")
+            options = parse_options_header(value)[1]
+            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+            self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
 
     def _named(self) -> None:
         self._is_picture = self._name == FILE
@@ -120,5 +139,6 @@ class _Parts:
     def _end(self) -> None:
         if self._is_picture:
             self._form.pictures.append(bytes(self._content))
+            self._form.names.append(self._filename)
         else:
             self._form.fields[self._name] = self._content.decode("utf-8", "replace")

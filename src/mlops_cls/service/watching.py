@@ -4,39 +4,24 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from queue import Empty, Full, Queue
 from threading import Thread
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mlops_cls.errors import ArtifactError
 from mlops_cls.monitoring.findings import Findings
 from mlops_cls.monitoring.reference import Reference
-from mlops_cls.monitoring.statistics import measure
-from mlops_cls.monitoring.window import LiveWindow, Measured
-from mlops_cls.pictures import Pixels
+from mlops_cls.monitoring.window import LiveWindow
+from mlops_cls.service.backlog import Backlog
 from mlops_cls.service.engine import Seen, Service
+from mlops_cls.service.noting import Noted, Notes
 
-WAITING, AT_ONCE = 128, 16
-"""Pictures in the network's size that may wait to be measured (19 MB at 224), and that are measured together."""
+MOST_WAITING, AT_ONCE = 16 * 2**20, 16
+"""Bytes of pictures that may wait to be measured, a hundred at 224 pixels, and pictures that are measured together."""
+IDLE_SECONDS = 3600.0
 LOADING = "The model is still being loaded."
 WITHOUT = "This model has no reference to compare with; export its run again where its data are."
 STOPPED = "Monitoring has stopped after an error, which is in the service's log."
 
 log = logging.getLogger(__name__)
-
-
-class _Picture(NamedTuple):
-    id: str
-    time: datetime
-    pixels: Pixels
-    sides: tuple[int, int]
-    predicted: int
-    confidence: float
-    embedding: NDArray[np.float32] | None
 
 
 class Watch:
@@ -48,7 +33,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._window: LiveWindow | None = None
-        self._queue: Queue[_Picture | None] = Queue(WAITING)
+        self._backlog: Backlog[Noted] = Backlog(MOST_WAITING)
         self._why_not = LOADING
         self._model = ""
         self._told: tuple[Findings, bytes] | None = None
@@ -69,7 +54,7 @@ class Watch:
         return self._told[1]
 
     def tell(self, picture: str, label: str) -> None:
-        """Take in the true class of a picture, as people gave it."""
+        """Take in the true class of a picture, as people gave it; a `Listener`."""
         if self._window is not None:
             self._window.tell(picture, label)
 
@@ -90,45 +75,24 @@ class Watch:
             yield
         finally:
             service.observers.remove(self._observe)
-            self._queue.put(None)
+            self._backlog.close()
             thread.join()
 
     def _observe(self, seen: Sequence[Seen]) -> None:
         for one in seen[:1]:
-            found = one.prediction
-            picture = _Picture(
-                one.id, one.time, one.loaded.pixels, one.loaded.sides, found.index, found.confidence, one.embedding
-            )
-            try:
-                self._queue.put_nowait(picture)
-            except Full:
-                log.debug("not measured, as too many wait")
+            noted = Noted.of(one, with_data=False)
+            self._backlog.put(noted, noted.bytes)
 
     def _work(self, reference: Reference, window: LiveWindow) -> None:
+        notes = Notes(self._model, reference.projection)
         try:
-            while pictures := self._taken():
-                window.add(_measured(pictures, reference))
+            while not self._backlog.closed:
+                if noted := self._backlog.take(AT_ONCE, IDLE_SECONDS):
+                    window.add([record for record, _ in notes.records(noted)])
         except Exception:  # it may not end the service, and may not stay unseen
             log.exception("monitoring has stopped")
             self._window, self._why_not = None, STOPPED
-            while self._queue.get() is not None:
-                pass
-
-    def _taken(self) -> list[_Picture]:
-        """Return what waits, after waiting for one; nothing at the end."""
-        taken = []
-        try:
-            first = self._queue.get()
-            while first is not None:
-                taken.append(first)
-                if len(taken) == AT_ONCE:
-                    return taken
-                first = self._queue.get_nowait()
-        except Empty:
-            return taken
-        if taken:
-            self._queue.put(None)
-        return taken
+            self._backlog.close()
 
 
 def _reference(service: Service) -> Reference | None:
@@ -140,18 +104,3 @@ def _reference(service: Service) -> Reference | None:
     except ArtifactError as error:
         log.warning("nothing to compare with: %s", error)
         return None
-
-
-def _measured(pictures: Sequence[_Picture], reference: Reference) -> list[Measured]:
-    looks = measure(np.stack([one.pixels for one in pictures]), [one.sides for one in pictures])
-    return [
-        Measured(
-            id=one.id,
-            time=one.time,
-            statistics={name: float(values[number]) for name, values in looks.items()},
-            predicted=one.predicted,
-            confidence=one.confidence,
-            projected=None if one.embedding is None else reference.projection(one.embedding[None])[0],
-        )
-        for number, one in enumerate(pictures)
-    ]

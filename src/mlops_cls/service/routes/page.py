@@ -28,11 +28,13 @@ class Static(NamedTuple):
 
 @router.api_route("/", methods=["GET", "HEAD"])
 async def page(request: Request) -> Response:
+    """Send the page itself."""
     return _sent(request, "index.html")
 
 
 @router.api_route("/page/{name}", methods=["GET", "HEAD"])
 async def part(request: Request, name: str) -> Response:
+    """Send a file that the page is made of; no other can be asked for."""
     return _sent(request, name)
 
 
