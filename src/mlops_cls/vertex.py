@@ -1,0 +1,65 @@
+"""What Vertex AI tells a container: where to keep a run and its model, and which of several machines this is.
+
+https://cloud.google.com/vertex-ai/docs/training/code-requirements#environment-variables. Buckets are mounted in /gcs.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlops_cls.errors import ConfigError
+
+CHECKPOINTS, MODEL, CLUSTER = "AIP_CHECKPOINT_DIR", "AIP_MODEL_DIR", "CLUSTER_SPEC"
+MOUNT = "MLOPS_CLS_GCS"
+"""Variable with the folder that buckets are mounted in, if it is not /gcs."""
+
+
+def run_folder() -> str | None:
+    """Return where runs are kept, so that a job that is started again goes on; None outside Vertex AI.
+
+    Raises:
+        ConfigError: the bucket is not mounted.
+    """
+    found = _mounted(CHECKPOINTS)
+    return None if found is None else str(found)
+
+
+def model_folder() -> Path | None:
+    """Return where the finished model goes; None outside Vertex AI, and on other machines than the first.
+
+    Raises:
+        ConfigError: the bucket is not mounted.
+    """
+    return _mounted(MODEL) if os.environ.get("NODE_RANK", "0") == "0" else None
+
+
+def machines(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which several machines meet (docs/distributed.md), of a job with more than one."""
+    if CLUSTER not in environment or "NNODES" in environment:
+        return {}
+    spec = json.loads(environment[CLUSTER])
+    pools, task = spec["cluster"], spec["task"]
+    hosts = [host for pool in sorted(pools) for host in pools[pool]]
+    if len(hosts) == 1:
+        return {}
+    this = hosts.index(pools[task["type"]][task["index"]])
+    address, _, port = hosts[0].rpartition(":")
+    return {"NNODES": str(len(hosts)), "NODE_RANK": str(this), "MASTER_ADDR": address, "MASTER_PORT": port}
+
+
+def _mounted(variable: str) -> Path | None:
+    """Return the folder that is the ``gs://bucket/path`` in a variable."""
+    place = os.environ.get(variable)
+    if not place:
+        return None
+    if not place.startswith("gs://"):
+        return Path(place)
+    bucket, _, path = place.removeprefix("gs://").partition("/")
+    mount = Path(os.environ.get(MOUNT, "/gcs")) / bucket
+    if not mount.is_dir():
+        raise ConfigError(
+            f"{variable}={place}, and {mount} is not there: Vertex AI mounts buckets so; elsewhere say which folder "
+            f"holds them in {MOUNT}, or unset {variable}"
+        )
+    return mount / path
