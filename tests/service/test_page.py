@@ -359,14 +359,19 @@ def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"{name} cannot be reached by Tab")
 
 
-def test_answers_survive_a_reload_until_they_are_cleared(address: str, visit: Open, sample: Path) -> None:
+def test_answers_survive_a_reload_until_they_are_cleared(
+    address: str, visit: Open, sample: Path, pictures: list[Path]
+) -> None:
     with visit(address) as seen:
+        choose(seen.page, *pictures)
+        answered(seen.page, 3)
         choose(seen.page, sample)
-        answered(seen.page, 1)
-        heading = seen.page.locator("h3").text_content()
+        answered(seen.page, 4)
+        said = seen.page.locator(".said").all_text_contents()
+        assert [text[:3] for text in said] == [sample.name[:3], "nig", "dus", "day"]
         seen.page.reload()
-        answered(seen.page, 1)
-        expect(seen.page.locator("h3")).to_have_text(str(heading))
+        answered(seen.page, 4)
+        assert seen.page.locator(".said").all_text_contents() == said
         seen.page.get_by_role("button", name="Clear").click()
         seen.page.reload()
         expect(seen.page.locator("#about h2").first).to_be_visible()
