@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event
@@ -79,9 +79,10 @@ def ask(connection: HTTPConnection, picture: bytes) -> Answer | None:
 
 def ask_on(port: int, picture: bytes, told: Event) -> list[Answer]:
     """Ask without a pause until nobody listens any more, after the service was told to end."""
-    answers, connection = [], HTTPConnection("127.0.0.1", port, timeout=SECONDS)
-    while answer := ask(connection, picture):
-        answers.append(answer)
+    answers = []
+    with closing(HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
+        while answer := ask(connection, picture):
+            answers.append(answer)
     assert told.is_set()
     return answers
 
@@ -90,7 +91,8 @@ def test_nobody_who_asks_while_the_service_ends_is_left_without_an_answer(tiny_b
     told, picture = Event(), sample.read_bytes()
     with ThreadPoolExecutor(6) as clients, process(tiny_bundle, "--drain-seconds=10") as (running, port):
         asking = [clients.submit(ask_on, port, picture, told) for _ in range(6)]
-        ask(HTTPConnection("127.0.0.1", port, timeout=SECONDS), picture)
+        with closing(HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
+            assert ask(connection, picture)
         told.set()
         running.send_signal(signal.SIGTERM)
         eventually(lambda: status_of(port, "/ready") == 503)
