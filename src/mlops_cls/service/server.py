@@ -89,6 +89,7 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
         http=Connection,
         host=settings.host,
         port=settings.port,
+        log_config=None,  # `logs` has it all
         access_log=False,
         backlog=BACKLOG,
         server_header=False,
