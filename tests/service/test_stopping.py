@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -95,8 +95,6 @@ def test_nobody_who_asks_while_the_service_ends_is_left_without_an_answer(tiny_b
             assert ask(connection, picture)
         told.set()
         running.send_signal(signal.SIGTERM)
-        eventually(lambda: status_of(port, "/ready") == 503)
-        assert status_of(port, "/health") == 200
         answers = [answer for each in asking for answer in each.result()]
         assert running.wait(SECONDS) == 0
     assert {answer.status for answer in answers} == {200}
@@ -127,3 +125,13 @@ def test_a_second_signal_ends_the_service_at_once(tiny_bundle: Bundle, first: si
         eventually(lambda: status_of(port, "/ready") != 200)
         running.send_signal(signal.SIGTERM)
         assert running.wait(SECONDS) == Interrupted.exit_code
+
+
+def test_a_service_that_is_about_to_end_says_so_and_goes_on_answering(serve: Callable[..., Any], sample: Path) -> None:
+    with serve() as client:
+        client.app.state.service.stopping = True
+        refused = client.get("/ready")
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+        assert refused.headers["retry-after"]
+        assert client.get("/health").status_code == 200
+        assert client.post("/predict", files={"file": sample.read_bytes()}).status_code == 200
