@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import pytest
@@ -56,16 +57,21 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def visit(chromium: Browser) -> Open:
-    """Return a function that opens a file or an address: ``with visit(path, width=390, dark=True) as visit:``."""
+    """Return a function that opens a file or an address: ``with visit(path, width=390, dark=True) as visit:``.
+
+    What else it is given is of the browser, such as ``has_touch=True`` or ``java_script_enabled=False``.
+    """
 
     @contextmanager
-    def opened(address: Path | str, *, width: int = 1280, dark: bool = False, policy: bool = True) -> Iterator[Visit]:
+    def opened(
+        address: Path | str, *, width: int = 1280, dark: bool = False, policy: bool = True, **kind: Any
+    ) -> Iterator[Visit]:
         url = address.resolve().as_uri() if isinstance(address, Path) else address
         host = url if isinstance(address, Path) else urljoin(url, "/")
         scheme = "dark" if dark else "light"
         size = {"width": width, "height": 900}
         # The scan for barriers brings a script along, which the policy of a page may forbid.
-        context = chromium.new_context(viewport=size, color_scheme=scheme, bypass_csp=not policy)  # type: ignore[arg-type]
+        context = chromium.new_context(viewport=size, color_scheme=scheme, bypass_csp=not policy, **kind)  # type: ignore[arg-type]
         visit = Visit(context.new_page())
 
         def pass_or_refuse(route: Route) -> None:

@@ -2,17 +2,15 @@
 
 import argparse
 import os
-import signal
 import socket
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
-import uvicorn
 from pydantic.fields import FieldInfo
 
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ConfigError
 from mlops_cls.service.app import create_app
-from mlops_cls.service.connections import Connection
+from mlops_cls.service.server import BACKLOG, Server
 from mlops_cls.service.settings import Settings, flag, variable
 
 EXAMPLE = """examples:
@@ -30,29 +28,12 @@ def main(arguments: list[str]) -> None:
     if not settings.model:
         raise ConfigError("which model? Give a bundle, or its place in the variable MODEL\n" + EXAMPLE)
     app = create_app(settings=settings)
-    server = _Server(_config(app, settings))
-    app.state.service.on_failure = server.stop
+    server = Server(app, app.state.service)
     with _listening(settings) as listener:
         server.run([listener])
     failure = app.state.service.failure
     if failure is not None:
         raise failure
-
-
-BACKLOG = 2048
-
-
-class _Server(uvicorn.Server):
-    """Ends with 0 after SIGTERM and Ctrl-C: both are how a service is meant to end."""
-
-    def run(self, sockets: Any = None) -> None:
-        # uvicorn raises the signal again when it has finished, for whoever listened before it.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        super().run(sockets)
-
-    def stop(self) -> None:
-        self.should_exit = True
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -65,19 +46,6 @@ def _listening(settings: Settings) -> socket.socket:
             f"nothing can listen on {settings.host}:{settings.port} ({reason}); give another --host or --port "
             "(0 takes a free one)"
         ) from error
-
-
-def _config(app: Any, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=Connection,
-        host=settings.host,
-        port=settings.port,
-        access_log=False,
-        backlog=BACKLOG,
-        server_header=False,
-        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

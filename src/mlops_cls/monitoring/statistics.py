@@ -30,13 +30,14 @@ def measure(pictures: Pixels, sizes: Sequence[tuple[int, int]] | NDArray[np.inte
         pictures: uint8[N,H,W,C] as the network sees them, C 1 or 3.
         sizes: width and height of each original, upright.
     """
-    parts = [_looks(grey) for grey in _greys(pictures)]
+    parts = [_looks(grey) for grey in greys(pictures)]
     looks = np.concatenate(parts) if parts else np.empty((0, len(LOOKS)), np.float32)
     columns = np.concatenate([looks, np.asarray(sizes, np.float32).reshape(-1, len(SIZES))], axis=1)
     return dict(zip((*LOOKS, *SIZES), columns.T.copy(), strict=True))
 
 
-def _greys(pictures: Pixels) -> Iterator[Numbers]:
+def greys(pictures: Pixels) -> Iterator[Numbers]:
+    """Give the grey levels float32[n,H,W] of uint8[N,H,W,C], some pictures at a time."""
     step = max(1, AT_ONCE // max(1, pictures.shape[1] * pictures.shape[2]))
     for start in range(0, len(pictures), step):
         part = pictures[start : start + step]

@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from mlops_cls.predictor import Predictor
 from mlops_cls.service import problems
 from mlops_cls.service.collecting import make_collector
+from mlops_cls.service.compat.install import add_compat
 from mlops_cls.service.engine import Service
 from mlops_cls.service.guards.install import add_guards
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import docs, feedback, health, monitoring, page, predict
-from mlops_cls.service.settings import Settings
+from mlops_cls.service.routes import docs, feedback, health, monitoring, page, predict, samples
+from mlops_cls.service.settings import Settings, listed
 from mlops_cls.service.watching import Watch
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
@@ -21,7 +22,7 @@ DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
 
-ROUTES = (predict, health, monitoring, feedback, page)
+ROUTES = (predict, samples, health, monitoring, feedback, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -44,10 +45,10 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     )
     app.state.service, app.state.watch, app.state.collector = service, Watch(), make_collector(settings)
     service.parts.append(app.state.watch.beside)
-    service.listeners.append(app.state.watch.tell)
     if app.state.collector:
         service.parts.append(app.state.collector.beside)
     problems.install(app)
+    add_compat(app, listed(settings.compat))
     for routes in ROUTES:
         app.include_router(routes.router)
     if settings.docs:
@@ -63,9 +64,10 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load beside the running server, so that whoever asks for /health or /ready gets an answer meanwhile."""
     service: Service = app.state.service
-    if service.predictor is not None:
-        await service.start()
-    loading = asyncio.create_task(service.start() if not service.ready else asyncio.sleep(0))
+    given = service.predictor is not None
+    loading = asyncio.create_task(service.start())
+    if given:
+        await loading
     try:
         yield
     finally:

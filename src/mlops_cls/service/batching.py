@@ -1,8 +1,10 @@
 """Pictures of many requests go through the network together; none waits for others to come."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Condition, Thread
 from typing import NamedTuple
 
@@ -27,35 +29,38 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    """A thread that computes whatever waits, up to `batch` pictures at a time, as soon as it is free.
+    """Threads that compute what waits as soon as they are free, up to `batch` pictures at a time.
 
     Args:
-        forward: uint8[H,W,C] pictures, at least one, to their answers.
+        forward: uint8[H,W,C] pictures, at least one, to their answers; every lane calls it.
         batch: most pictures at once.
+        lanes: threads, which share what waits.
     """
 
-    def __init__(self, forward: Callable[[Sequence[Pixels]], Answers], *, batch: int) -> None:
+    def __init__(self, forward: Callable[[Sequence[Pixels]], Answers], *, batch: int, lanes: int = 1) -> None:
         self._forward, self._batch = forward, batch
         self._waiting: deque[_Waiting] = deque()
         self._changed, self._closed = Condition(), False
-        self._thread = Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
+        self._lanes = [Thread(target=self._work, name=f"inference_{lane}", daemon=True) for lane in range(lanes)]
+        for thread in self._lanes:
+            thread.start()
 
-    async def answer(self, pictures: Sequence[Pixels]) -> list[Answered]:
-        """Return the answers to pictures, in their order."""
+    async def answer(self, pixels: Pixels) -> Answered:
+        """Return the answer to a picture; one that is cancelled before its turn costs nothing."""
         loop = asyncio.get_running_loop()
-        waiting = [_Waiting(pixels, loop, loop.create_future()) for pixels in pictures]
+        one = _Waiting(pixels, loop, loop.create_future())
         with self._changed:
-            self._waiting.extend(waiting)
+            self._waiting.append(one)
             self._changed.notify()
-        return await asyncio.gather(*(one.future for one in waiting))
+        return await one.future
 
     def close(self) -> None:
-        """Finish what waits, and end the thread."""
+        """Finish what waits, and end the threads."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._lanes:
+            thread.join()
 
     def _work(self) -> None:
         while batch := self._take():
@@ -68,28 +73,27 @@ class Batcher:
                 _settle(batch, [Answered(*pair) for pair in zip(answers.probabilities, embeddings, strict=True)])
 
     def _take(self) -> list[_Waiting]:
-        """Return what is next; nothing once closed and empty. Nobody waits any more for what was cancelled."""
+        """Return what is next, a lane's share of what waits; nothing once closed and empty."""
         with self._changed:
             while True:
-                batch: list[_Waiting] = []
-                while self._waiting and len(batch) < self._batch:
-                    one = self._waiting.popleft()
-                    if not one.future.cancelled():
-                        batch.append(one)
-                if batch or self._closed:
-                    return batch
+                # Nobody waits any more for what was cancelled.
+                self._waiting = deque(one for one in self._waiting if not one.future.cancelled())
+                if self._waiting or self._closed:
+                    share = math.ceil(len(self._waiting) / len(self._lanes))
+                    return [self._waiting.popleft() for _ in range(min(share, self._batch))]
                 self._changed.wait()
 
 
 def _settle(batch: Sequence[_Waiting], outcomes: Sequence[Answered | Exception]) -> None:
+    # The loop is woken once for a batch, not once for a picture.
+    batch[0].loop.call_soon_threadsafe(partial(_resolve, batch, outcomes))
+
+
+def _resolve(batch: Sequence[_Waiting], outcomes: Sequence[Answered | Exception]) -> None:
     for one, outcome in zip(batch, outcomes, strict=True):
-        one.loop.call_soon_threadsafe(_resolve, one.future, outcome)
-
-
-def _resolve(future: asyncio.Future[Answered], outcome: Answered | Exception) -> None:
-    if future.cancelled():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
+        if one.future.cancelled():
+            continue
+        if isinstance(outcome, Exception):
+            one.future.set_exception(outcome)
+        else:
+            one.future.set_result(outcome)

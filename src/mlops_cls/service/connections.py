@@ -4,6 +4,8 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mlops_cls.service.lingering import Lingering
+
 MOST = 64 * 1024  # bytes, which is what uvicorn's other parser takes
 SECONDS = 15.0
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -16,7 +18,7 @@ class Connection(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Lingering(transport, self))  # type: ignore[arg-type]
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -30,6 +32,13 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._headers_are_there()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if self.cycle is not None:
+            self.cycle.more_body = False  # uvicorn leaves it be where the answer came before
+        if self.transport.lingers:  # type: ignore[attr-defined]
+            self.transport.end()  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

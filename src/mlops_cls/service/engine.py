@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 
 from mlops_cls.backends.base import cores
 from mlops_cls.bundle import FOLDER, Bundle
-from mlops_cls.pictures import Loaded, PictureError
+from mlops_cls.pictures import PictureError
 from mlops_cls.predictor import Prediction, Predictor
 from mlops_cls.publishing.address import parse
-from mlops_cls.service.batching import Batcher
+from mlops_cls.service.batching import Answered, Batcher
+from mlops_cls.service.decoding import Decoder, Fitted
 from mlops_cls.service.problems import Refusal
 from mlops_cls.service.settings import Settings
 
@@ -37,12 +37,13 @@ class Seen:
     request_id: str
     time: datetime
     data: bytes
-    loaded: Loaded
+    loaded: Fitted
     prediction: Prediction
     probabilities: NDArray[np.float32]
     embedding: NDArray[np.float32] | None
 
 
+Found = tuple[Fitted, Answered]
 Observer = Callable[[Sequence[Seen]], None]
 """Is told of answers in the event loop, and must return at once."""
 Listener = Callable[[str, str], object]
@@ -63,10 +64,11 @@ class Service:
     listeners: list[Listener] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     on_failure: Callable[[], None] = lambda: None
+    stopping: bool = False
     waiting: int = 0
     _running: ExitStack = field(default_factory=ExitStack)
     _batcher: Batcher | None = None
-    _decoders: ThreadPoolExecutor | None = None
+    _decoder: Decoder | None = None
 
     async def start(self) -> None:
         """Load the model and start what answers; a failure is kept and told."""
@@ -96,6 +98,15 @@ class Service:
             raise Refusal("not_ready", f"The model {reason}.", headers={"Retry-After": str(RETRY_SECONDS)})
         return self.predictor
 
+    def check_staying(self) -> None:
+        """Say that there will be no answers soon.
+
+        Raises:
+            Refusal: not_ready.
+        """
+        if self.stopping:
+            raise Refusal("not_ready", "The service is about to end.", headers={"Retry-After": str(RETRY_SECONDS)})
+
     def check_room(self, pictures: int = 1) -> None:
         """Refuse what would not find a place in the queue; without `pictures`, before a request is even read.
 
@@ -106,17 +117,21 @@ class Service:
             detail = f"{self.waiting} pictures are waiting already. Try again in a moment."
             raise Refusal("busy", detail, headers={"Retry-After": str(RETRY_SECONDS)})
 
-    async def answer(self, request_id: str, pictures: Sequence[bytes]) -> list[Seen | PictureError]:
-        """Return an answer for each picture, or why there is none.
+    async def answer(
+        self, request_id: str, pictures: Sequence[bytes], *, observed: bool = True
+    ) -> list[Seen | PictureError]:
+        """Return an answer for each picture, or why there is none; `observed`: pictures from out there, not ours.
 
         Raises:
             Refusal: not_ready or busy.
         """
         predictor = self.model()
         with self._places(len(pictures)):
-            loaded = await asyncio.gather(*(self._decode(predictor, data) for data in pictures))
-            seen = await self._classify(predictor, request_id, pictures, loaded)
-        for observer in self.observers:
+            # Of a request with many pictures no more than a batch is on its way, so that others are not kept waiting.
+            abreast = asyncio.Semaphore(self.settings.batch)
+            found = await asyncio.gather(*(self._one(predictor, data, abreast) for data in pictures))
+        seen = _seen(predictor, request_id, pictures, found)
+        for observer in self.observers if observed else ():
             observer([one for one in seen if isinstance(one, Seen)])
         return seen
 
@@ -129,38 +144,14 @@ class Service:
         finally:
             self.waiting -= pictures
 
-    async def _decode(self, predictor: Predictor, data: bytes) -> Loaded | PictureError:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, predictor.read, data)
-        except PictureError as error:
-            return error
-
-    async def _classify(
-        self,
-        predictor: Predictor,
-        request_id: str,
-        pictures: Sequence[bytes],
-        loaded: Sequence[Loaded | PictureError],
-    ) -> list[Seen | PictureError]:
-        assert self._batcher is not None
-        readable = [number for number, one in enumerate(loaded) if isinstance(one, Loaded)]
-        answers = await self._batcher.answer([one.pixels for one in loaded if isinstance(one, Loaded)])
-        predictions = predictor.name(np.stack([one.probabilities for one in answers])) if answers else []
-        now, seen = datetime.now(UTC), list[Seen | PictureError](loaded)  # type: ignore[arg-type]
-        for number, answer, prediction in zip(readable, answers, predictions, strict=True):
-            one = loaded[number]
-            assert isinstance(one, Loaded)
-            seen[number] = Seen(
-                id=f"{request_id}-{number}",
-                request_id=request_id,
-                time=now,
-                data=pictures[number],
-                loaded=one,
-                prediction=prediction,
-                probabilities=answer.probabilities,
-                embedding=answer.embedding,
-            )
-        return seen
+    async def _one(self, predictor: Predictor, data: bytes, abreast: asyncio.Semaphore) -> Found | PictureError:
+        assert self._decoder is not None and self._batcher is not None
+        async with abreast:
+            try:
+                fitted = await self._decoder.fit(predictor, data)
+            except PictureError as error:
+                return error
+            return fitted, await self._batcher.answer(fitted.pixels)
 
     def _load(self) -> None:
         settings = self.settings
@@ -172,10 +163,12 @@ class Service:
         )
         predictor.classify([_blank(predictor)])  # the first answer takes longer than any later one
         self.predictor, self.version = predictor, predictor.card.digest
-        self._decoders = self._running.enter_context(ThreadPoolExecutor(cores(), "decode"))
+        self._decoder = Decoder()
+        self._running.callback(self._decoder.close)
         for part in self.parts:
             self._running.enter_context(part(self))
-        batcher = Batcher(predictor.answer, batch=settings.batch)
+        lanes = max(1, cores() // (settings.threads or cores()))
+        batcher = Batcher(predictor.answer, batch=settings.batch, lanes=lanes)
         self._running.callback(batcher.close)
         self._batcher = batcher
 
@@ -186,6 +179,22 @@ def _bundle(model: str) -> str:
         return model
     inside = Path(model) / FOLDER
     return str(inside if Bundle.is_at(inside) else Bundle.open(model).folder)
+
+
+def _seen(
+    predictor: Predictor, request_id: str, pictures: Sequence[bytes], found: Sequence[Found | PictureError]
+) -> list[Seen | PictureError]:
+    answers = [one[1].probabilities for one in found if not isinstance(one, PictureError)]
+    predictions = iter(predictor.name(np.stack(answers)) if answers else ())
+    now, seen = datetime.now(UTC), list[Seen | PictureError]()
+    for number, (data, one) in enumerate(zip(pictures, found, strict=True)):
+        if isinstance(one, PictureError):
+            seen.append(one)
+        else:
+            fitted, (probabilities, embedding) = one
+            name = f"{request_id}-{number}"
+            seen.append(Seen(name, request_id, now, data, fitted, next(predictions), probabilities, embedding))
+    return seen
 
 
 def _blank(predictor: Predictor) -> NDArray[np.uint8]:

@@ -32,6 +32,26 @@ class Prediction(BaseModel):
     abstains: bool = Field(description="Not sure enough: a person should look at the picture.", examples=[False])
 
 
+class SamplePrediction(Prediction):
+    """The answer for a sample, and what it should be."""
+
+    true_label: str = Field(examples=["Ankle boot"])
+    true_label_index: int = Field(description="Of the true label in the model's classes.", examples=[9])
+
+
+class Sample(BaseModel):
+    """A test picture that came with the model."""
+
+    id: int
+    label: str = Field(description="The true one.", examples=["Ankle boot"])
+
+
+class Samples(BaseModel):
+    """All samples."""
+
+    samples: list[Sample]
+
+
 class Refused(BaseModel):
     """In place of an answer, where one picture of a batch was refused."""
 
@@ -50,6 +70,12 @@ class Predictions(_Body):
     """An answer for each picture, in the order in which they were sent."""
 
     predictions: list[Prediction]
+
+
+class SamplePredictions(_Body):
+    """The answer for a sample."""
+
+    predictions: list[SamplePrediction]
 
 
 class BatchPredictions(_Body):

@@ -1,4 +1,4 @@
-"""The pictures of a multipart form, kept in memory and counted as they arrive; names of files are not even read."""
+"""The pictures of a multipart form, kept in memory and counted as they arrive."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,9 +20,13 @@ _EXAMPLE = f"curl -F {FILE}=@picture.jpg"
 
 @dataclass(slots=True)
 class Form:
-    """What a client sent: pictures in their order, and the text of other fields by name."""
+    """What a client sent: pictures in their order, what it calls them, and the text of other fields by name.
+
+    The names are for nobody else than the client that gave them, and no path is made of one.
+    """
 
     pictures: list[bytes] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
 
 
@@ -94,7 +98,7 @@ class _Parts:
     def __init__(self, form: Form, settings: Settings) -> None:
         self._form, self._settings = form, settings
         self._header = (bytearray(), bytearray())
-        self._name, self._is_picture, self._content = "", False, bytearray()
+        self._name, self._filename, self._is_picture, self._content = "", "", False, bytearray()
 
     def callbacks(self) -> dict[str, object]:
         return {
@@ -108,13 +112,15 @@ class _Parts:
         }
 
     def _begin(self) -> None:
-        self._name, self._is_picture, self._content = "", False, bytearray()
+        self._name, self._filename, self._is_picture, self._content = "", "", False, bytearray()
 
     def _header_end(self) -> None:
         name, value = (bytes(part) for part in self._header)
         self._header = (bytearray(), bytearray())
         if name.lower() == b"content-disposition":
-            self._name = parse_options_header(value)[1].get(b"name", b"").decode("utf-8", "replace")
+            options = parse_options_header(value)[1]
+            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+            self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
 
     def _named(self) -> None:
         self._is_picture = self._name == FILE
@@ -133,5 +139,6 @@ class _Parts:
     def _end(self) -> None:
         if self._is_picture:
             self._form.pictures.append(bytes(self._content))
+            self._form.names.append(self._filename)
         else:
             self._form.fields[self._name] = self._content.decode("utf-8", "replace")

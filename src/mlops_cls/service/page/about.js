@@ -1,6 +1,5 @@
 // What is known of the model: who it is, how good it was, and how its answers are to be read.
 
-import { hasKey } from "./api.js";
 import { bar, byId, el } from "./dom.js";
 import { KEEPS, count, day, limits, percent, span, worths } from "./words.js";
 
@@ -16,13 +15,13 @@ export function showModel(info) {
   document.title = `${info.name}: picture classifier`;
   byId("about").replaceChildren(
     el("h2", {}, "About this model"),
-    ...Object.entries(SCORES).map(([name, means]) => score(info, name, means)),
+    ...Object.entries(SCORES).flatMap(([name, means]) => score(info, name, means)),
     facts(info),
     classes(info.classes),
     el("h2", {}, "How to read an answer"),
     ...reading(info),
     el("h2", {}, "From a program"),
-    program(),
+    program(info),
   );
 }
 
@@ -33,12 +32,16 @@ export function showLimits({ limits: most, collect }) {
 
 export function showDrift(found) {
   byId("drift").hidden = !found.drift;
-  byId("drift").replaceChildren(el("b", {}, "Lately it sees other pictures than it was tested on. "), found.words);
+  byId("drift").replaceChildren(
+    el("b", {}, "Lately it sees other pictures than it was tested on."),
+    " Its answers may be worse than its score.",
+    el("details", {}, el("summary", {}, "What has changed"), el("p", { class: "soft" }, found.words)),
+  );
 }
 
 function score(info, name, means) {
   const value = info.scores[`test/${name}`];
-  if (value === undefined || value === null) return null;
+  if (typeof value !== "number" || repeats(info, name)) return [];
   const interval = info.intervals[`test/${name}`];
   const [low, high] = interval ?? [];
   return el(
@@ -50,6 +53,10 @@ function score(info, name, means) {
     interval && el("span", { class: "span" }, `${span(interval)} with other such pictures (95 % interval)`),
   );
 }
+
+/** Tell whether the tile above says it already: of classes with as many pictures each, both are the same. */
+const repeats = ({ scores }, name) =>
+  name !== "accuracy" && Math.abs(scores[`test/${name}`] - scores["test/accuracy"]) < 0.01;
 
 const pictures = ({ pictures: number }, name, means) =>
   number && name === "accuracy" ? means.replace("test pictures", count(number, "test picture")) : means;
@@ -79,20 +86,19 @@ function classes(names) {
 
 function reading(info) {
   const least = info.calibration.threshold;
-  const paragraphs = [
-    "It answers with one of its classes whatever it is shown. A picture of something else gets a class too.",
-    least ? `Where it is less than ${percent(least, 0)} sure, it leaves the picture to you and shows its best guesses.` : null,
-  ];
-  return paragraphs.filter(Boolean).map((text) => el("p", { class: "soft" }, text));
+  const always = "It answers with one of its classes whatever it is shown. A picture of something else gets one too.";
+  const unsure = `Less than ${percent(least ?? 0, 0)} sure, it leaves the picture to you and shows its best guesses.`;
+  const paragraphs = least ? [always, unsure] : [always];
+  return paragraphs.map((text) => el("p", { class: "soft" }, text));
 }
 
-function program() {
-  const key = hasKey() ? ' -H "X-API-Key: $KEY"' : "";
+function program({ docs, key_required: keyed }) {
+  const key = keyed ? ' -H "X-API-Key: $KEY"' : "";
   const address = new URL("predict", location.href);
   return el(
     "div",
     {},
     el("pre", { tabindex: 0, "aria-label": "Command" }, el("code", {}, `curl -F file=@picture.jpg${key} ${address}`)),
-    el("p", { class: "soft" }, el("a", { href: "docs" }, "All routes"), " of this service, to try and to read."),
+    docs && el("p", { class: "soft" }, el("a", { href: "docs" }, "All routes"), ", to read and to try."),
   );
 }

@@ -10,7 +10,7 @@ const PASSING = ["timeout", "unreachable", "cancelled", "internal", "strange"];
 /** Return a list item; `info` tells of the model, `again(entry)` sends it once more. */
 export function card(entry, info, again) {
   const said = el("div", { class: "said" }, name(entry), ...PARTS[entry.state](entry, info, again));
-  return el("li", { class: `card ${kind(entry)}` }, picture(entry), said);
+  return el("li", { class: `card ${kind(entry)}`, tabindex: -1 }, picture(entry), said);
 }
 
 /** Of what kind an entry is, for the filter and its look. */
@@ -47,47 +47,47 @@ function pause({ problem, seconds }) {
 }
 
 function picture({ preview, name: file }) {
-  if (!preview?.url) return el("div", { class: "thumb none" }, el("span", {}, preview ? "too large to show" : "no preview"));
+  const none = preview ? "too large to show" : "no preview";
+  if (!preview?.url) return el("div", { class: "thumb none" }, el("span", {}, none));
   const small = Math.max(preview.width, preview.height) <= 96;
   return el("img", { class: small ? "thumb small" : "thumb", src: preview.url, alt: file, draggable: "false" });
 }
 
 function name({ name: file, preview }) {
-  const size = preview && ` ${preview.width}×${preview.height}`;
+  const size = preview?.width && ` ${preview.width}×${preview.height}`;
   return el("p", { class: "file", title: file }, el("bdi", {}, file), size && el("span", { class: "size" }, size));
 }
 
 function answered(entry, info) {
-  const { answer } = entry;
+  const { answer, version } = entry;
+  const now = version === info.model_version;
+  const needed = now && answer.abstains ? info.calibration.threshold : null;
   return [
-    ...(answer.abstains ? unsure(answer, info) : certain(answer, info)),
+    ...(answer.abstains ? unsure(answer, needed) : certain(answer, now && info)),
+    !now && el("p", { class: "soft" }, `Answered by another version of the model, ${version}.`),
     truth(answer),
     attributes(answer, info),
-    ...bars(answer.probabilities, { mark: answer.abstains ? info.calibration.threshold ?? undefined : undefined }),
-    answer.true_label === undefined && info.collect !== "off" && feedback(entry, info.classes),
+    ...bars(answer.probabilities, { mark: needed ?? undefined }),
+    now && answer.true_label === undefined && info.collect !== "off" && feedback(entry, info.classes),
   ];
 }
 
 function certain({ label, confidence }, info) {
+  const means = info && el("span", { class: "worth" }, worth(confidence, info));
+  return [el("h3", {}, breakable(label)), el("p", { class: "confidence" }, el("b", {}, sure(confidence)), means)];
+}
+
+function unsure({ label, confidence }, needed) {
+  const guess = `The best guess is ${label}, ${percent(confidence, 0)}.`;
+  const least = needed ? ` It answers from ${percent(needed, 0)} on: the line across the bar.` : "";
+  const look = el("b", {}, "Look at it yourself.");
   return [
-    el("h3", {}, breakable(label)),
-    el("p", { class: "confidence" }, el("b", {}, sure(confidence)), el("span", { class: "worth" }, worth(confidence, info))),
+    el("h3", {}, sign("?"), "Not sure enough"),
+    el("p", { class: "confidence" }, look, el("span", { class: "worth" }, guess + least)),
   ];
 }
 
-function unsure({ label, confidence }, info) {
-  const needed = info.calibration.threshold;
-  const least = needed ? ` It answers from ${percent(needed, 0)} on: the line across the bar.` : "";
-  return [
-    el("h3", {}, el("span", { class: "sign", "aria-hidden": "true" }, "?"), "Not sure enough"),
-    el(
-      "p",
-      { class: "confidence" },
-      el("b", {}, "Look at it yourself."),
-      el("span", { class: "worth" }, `The best guess is ${label}, ${percent(confidence, 0)}.${least}`),
-    ),
-  ];
-}
+const sign = (letter) => el("span", { class: "sign", "aria-hidden": "true" }, letter);
 
 function truth({ true_label: label, label: found }) {
   if (label === undefined) return null;
@@ -95,7 +95,7 @@ function truth({ true_label: label, label: found }) {
   return el(
     "p",
     { class: right ? "truth right" : "truth wrong" },
-    el("span", { class: "sign", "aria-hidden": "true" }, right ? "✓" : "✗"),
+    sign(right ? "✓" : "✗"),
     right ? "Right: that is what it is." : "Wrong: it is ",
     !right && el("b", { dir: "auto" }, label),
   );
@@ -104,7 +104,8 @@ function truth({ true_label: label, label: found }) {
 function attributes({ attributes: found, probabilities, abstains }, info) {
   const chips = Object.entries(found).map(([key, value]) => {
     const share = chance(info.attributes[key], probabilities);
-    return el("li", {}, attribute(key, value, abstains), share !== undefined && el("small", {}, ` ${percent(share)} for yes`));
+    const yes = share !== undefined && el("small", {}, ` ${percent(share)} for yes`);
+    return el("li", {}, attribute(key, value, abstains), yes);
   });
   return chips.length > 0 && el("ul", { class: "chips" }, ...chips);
 }
@@ -112,7 +113,7 @@ function attributes({ attributes: found, probabilities, abstains }, info) {
 function failed(entry, info, again) {
   const { code, message } = entry.problem;
   return [
-    el("h3", {}, el("span", { class: "sign", "aria-hidden": "true" }, "!"), code === "cancelled" ? "Cancelled" : "No answer"),
+    el("h3", {}, sign("!"), code === "cancelled" ? "Cancelled" : "No answer"),
     el("p", {}, sentence(message)),
     passing(entry) && button("Try again", () => again(entry), { "aria-label": `Try ${entry.name} again` }),
   ];

@@ -2,7 +2,7 @@
 
 import { el } from "./dom.js";
 
-const NEXT = 2; // further classes in a row
+const NEXT = [2, 3]; // further classes in a row
 
 export function downloadJson(entries, info) {
   const content = { model: info.name, model_version: info.model_version, answers: entries.map(asJson) };
@@ -11,9 +11,14 @@ export function downloadJson(entries, info) {
 
 /** The columns of `mlops_cls.predict`'s table, and what only this page knows. */
 export function downloadCsv(entries, info) {
-  const attributes = Object.keys(info.attributes);
-  const rows = entries.map((entry) => asRow(entry, attributes));
-  offer([headings(attributes), ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n", "answers.csv", "text/csv");
+  const columns = [
+    ...["file", "label", "confidence", "abstains", ...Object.keys(info.attributes)],
+    ...NEXT.flatMap((k) => [`label_${k}`, `confidence_${k}`]),
+    ...["true_label", "said_to_be", "time", "model_version", "id", "error"],
+  ];
+  const rows = entries.map(asRow).map((row) => columns.map((name) => row[name]));
+  const lines = [columns, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`);
+  offer(lines.join(""), "answers.csv", "text/csv");
 }
 
 function asJson({ name, time, answer, version, problem, said }) {
@@ -21,31 +26,19 @@ function asJson({ name, time, answer, version, problem, said }) {
   return { file: name, time, model_version: version, ...answer, ...(said && { said_to_be: said }) };
 }
 
-const further = () => Array.from({ length: NEXT }, (_, i) => i + 2);
-
-const headings = (attributes) => [
-  ...["file", "label", "confidence", "abstains", ...attributes],
-  ...further().flatMap((k) => [`label_${k}`, `confidence_${k}`]),
-  ...["true_label", "said_to_be", "time", "model_version", "id", "error"],
-];
-
-function asRow({ name, time, answer, version, problem, said }, attributes) {
-  if (!answer) return [name, ...Array(attributes.length + 2 * NEXT + 8).fill(""), problem?.message ?? "not answered yet"];
-  const top = Object.entries(answer.probabilities).sort((a, b) => b[1] - a[1]);
-  return [
-    ...[name, answer.label, number(answer.confidence), answer.abstains],
-    ...attributes.map((key) => answer.attributes[key]),
-    ...further().flatMap((k) => (top[k - 1] ? [top[k - 1][0], number(top[k - 1][1])] : ["", ""])),
-    ...[answer.true_label, said, time, version, answer.id, ""],
-  ];
+function asRow(entry) {
+  const row = asJson(entry);
+  if (row.error) return row;
+  const top = Object.entries(row.probabilities).sort((a, b) => b[1] - a[1]);
+  for (const k of NEXT) [row[`label_${k}`], row[`confidence_${k}`]] = top[k - 1] ?? [];
+  return { ...row.attributes, ...row };
 }
-
-const number = (value) => value.toFixed(6);
 
 /** A spreadsheet would run a text that begins like a formula: such a file name gets an apostrophe in front. */
 function cell(value) {
+  if (typeof value === "number") return value.toFixed(6);
   const text = String(value ?? "");
-  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 

@@ -24,21 +24,22 @@ export function ofFile(file, limits, shown) {
 
 /** Of a picture that the service has itself. */
 export function ofSample({ id, name, preview: made }) {
-  return { name, preview: made, send: async (signal) => answered(await sampleAnswer(id, signal)) };
+  return { name, preview: { url: made.url }, send: async (signal) => answered(await sampleAnswer(id, signal)) };
 }
 
-const answered = (body) => ({ answer: body.predictions[0], version: body.model_version, time: new Date().toISOString() });
+function answered({ predictions: [answer], model_version: version }) {
+  return { answer, version, time: new Date().toISOString() };
+}
 
 /** What is certain to be refused need not travel first. */
 function checkBytes({ size }, { max_bytes: most }) {
-  if (size > most) throw new Problem("too_large", `This file has ${bytes(size)}; at most ${bytes(most)} can be sent. ${SMALLER}`);
+  if (size > most) throw new Problem("too_large", `This file has ${bytes(size)}; ${atMost(bytes(most))}`);
 }
 
 function checkPixels(made, { max_pixels: most }) {
   const pixels = made ? made.width * made.height : 0;
-  if (pixels > most) {
-    throw new Problem("too_many_pixels", `This picture has ${megapixels(pixels)}; at most ${megapixels(most)} can be sent. ${SMALLER}`);
-  }
+  if (pixels <= most) return;
+  throw new Problem("too_many_pixels", `This picture has ${megapixels(pixels)}; ${atMost(megapixels(most))}`);
 }
 
-const SMALLER = "Make it smaller and try again.";
+const atMost = (size) => `at most ${size} can be sent. Make it smaller and try again.`;

@@ -1,10 +1,12 @@
 // What this tab remembers until it is closed; where the browser forbids that, until the page is.
 
 const memory = new Map();
+// Two services may share a host, under paths of their own.
+const PREFIX = `mlops_cls 1 ${location.pathname} `;
 
 export function get(name) {
   try {
-    return sessionStorage.getItem(name);
+    return sessionStorage.getItem(PREFIX + name);
   } catch {
     return memory.get(name) ?? null;
   }
@@ -13,7 +15,7 @@ export function get(name) {
 /** Return whether there was room. */
 export function set(name, text) {
   try {
-    sessionStorage.setItem(name, text);
+    sessionStorage.setItem(PREFIX + name, text);
     return true;
   } catch (error) {
     if (error.name === "QuotaExceededError") return false;
@@ -25,7 +27,7 @@ export function set(name, text) {
 export function remove(name) {
   memory.delete(name);
   try {
-    sessionStorage.removeItem(name);
+    sessionStorage.removeItem(PREFIX + name);
   } catch {
     // it was in memory alone
   }
@@ -33,7 +35,8 @@ export function remove(name) {
 
 export function names() {
   try {
-    return Object.keys(sessionStorage);
+    const own = Object.keys(sessionStorage).filter((name) => name.startsWith(PREFIX));
+    return own.map((name) => name.slice(PREFIX.length));
   } catch {
     return [...memory.keys()];
   }

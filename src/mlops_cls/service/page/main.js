@@ -23,13 +23,25 @@ const progress = new Progress();
 await start();
 
 async function start() {
-  await learn();
+  const known = learn();
+  listen((files) => known.then(() => take(files.map(fromFile))), complain);
+  await known;
   results.add(before.reverse().map((entry) => ({ ...entry, state: "answered" })));
-  listen((files) => take(files.map((file) => ofFile(file, info.limits, (entry) => results.update(entry)))), complain);
   listenToTools();
   if (info.key_required && !hasKey()) await askKey(new Problem("no_key", ""));
-  if (info.samples > 0) offer((sample) => take([ofSample(sample)])).catch(() => {}); // a nicety
-  monitoring().then(showDrift, () => {}); // not every service watches itself
+  besides(async () => showDrift(await monitoring()));
+  if (info.samples > 0) besides(() => offer((sample) => take([ofSample(sample)])));
+}
+
+/** What the page can do without; but the key that is asked for first may be a wrong one. */
+async function besides(load) {
+  try {
+    await load();
+  } catch (problem) {
+    if (!problem.aboutKey) return;
+    await askKey(problem);
+    await besides(load);
+  }
 }
 
 /** Ask who the model is until it is loaded and, if that needs a key, one is given. */
@@ -53,16 +65,21 @@ function past(problem) {
   return new Promise((resolve) => byId("trouble").append(button("Try again", resolve)));
 }
 
+function fromFile(file) {
+  return ofFile(file, info.limits, (entry) => results.update(entry));
+}
+
 function take(entries) {
   complain("");
   for (const entry of entries) entry.number = ++number;
   results.add(entries.map((entry) => Object.assign(entry, { state: "waiting" })));
   enqueue(entries);
+  byId("answers").firstChild.scrollIntoView({ block: "nearest" });
 }
 
 function enqueue(entries) {
-  progress.add(entries);
   queue.add(entries);
+  progress.add(entries);
 }
 
 function changed(entry) {
@@ -84,10 +101,7 @@ function complain(text) {
 }
 
 function listenToTools() {
-  byId("cancel").onclick = () => {
-    queue.cancel();
-    byId("results-title").focus();
-  };
+  byId("cancel").onclick = () => queue.cancel();
   byId("csv").onclick = () => downloadCsv(results.entries, info);
   byId("json").onclick = () => downloadJson(results.entries, info);
   byId("clear").onclick = clear;

@@ -2,7 +2,7 @@
 
 const SIDE = 320;
 
-/** Return `{url, width, height}`; url is null where it is too large to show, and the whole null if it is no picture here. */
+/** Return `{url, width, height}`: url is null where it is too large to show, all of it where it is no picture here. */
 export async function preview(picture, maxPixels) {
   const address = URL.createObjectURL(picture);
   try {

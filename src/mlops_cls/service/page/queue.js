@@ -13,8 +13,8 @@ export class Queue {
   #openAt = 0;
 
   /**
-   * `send(entry, signal)` returns what is then known of it or throws a `Problem`; `changed(entry)` is told of every change of its
-   * `state`: waiting, sending, pausing, answered, failed; `askKey(problem)` returns a promise of a key.
+   * `send(entry, signal)` returns what is then known of it or throws a `Problem`; `changed(entry)` is told of every
+   * change of its `state`: waiting, sending, pausing, answered, failed; `askKey(problem)` returns a promise of a key.
    */
   constructor({ send, changed, askKey }) {
     Object.assign(this, { send, changed, askKey });
@@ -71,7 +71,7 @@ export class Queue {
   async #untilOpen(entry, signal) {
     for (let left; (left = this.#openAt - Date.now()) > 0; ) {
       this.#tell(entry, "pausing", { seconds: Math.ceil(left / 1000) });
-      await sleep(left, signal);
+      await sleep(Math.min(left, 1000), signal);
     }
     if (signal.aborted) throw cancelled();
   }

@@ -33,7 +33,10 @@ export class Results {
   update(entry) {
     const old = this.#items.get(entry);
     if (!old) return; // cleared while it was under way
-    old.replaceWith(this.#draw(entry));
+    const focused = old.contains(document.activeElement);
+    const drawn = this.#draw(entry);
+    old.replaceWith(drawn);
+    if (focused) drawn.focus();
     this.#summarise();
   }
 
@@ -57,7 +60,7 @@ export class Results {
     byId("results").hidden = this.#entries.length === 0;
     byId("results").classList.toggle("several", this.#entries.length > 1);
     const numbers = Object.fromEntries(Object.keys(KINDS).map((each) => [each, this.#count(each)]));
-    byId("again").hidden = this.#count("open") > 0 || this.#failed.length < 2;
+    if (!this.#count("open")) byId("again").hidden = this.#failed.length < 2;
     this.#offerKinds(numbers);
   }
 
@@ -101,7 +104,7 @@ export class Progress {
 
   update() {
     const done = this.#batch.length - this.#open.length;
-    byId("progress").hidden = !this.#open.length;
+    showTools(!this.#open.length);
     Object.assign(byId("bar"), { max: this.#batch.length, value: done });
     byId("count").textContent = `${done} of ${count(this.#batch.length, "picture")}`;
     if (this.#batch.length && !this.#open.length) this.#finish();
@@ -115,6 +118,15 @@ export class Progress {
     say(this.#batch.length === 1 ? spoken(this.#batch[0]) : summary(this.#batch));
     this.#batch = [];
   }
+}
+
+/** The tools, or the progress in their place; a button that goes must not take the place of the keyboard with it. */
+function showTools(idle) {
+  const [from, to] = idle ? ["progress", "tools"] : ["tools", "progress"];
+  const focused = byId(from).contains(document.activeElement);
+  byId(from).hidden = true;
+  byId(to).hidden = false;
+  if (focused) byId(idle ? "results-title" : "cancel").focus();
 }
 
 export const say = (text) => (byId("said").textContent = text);

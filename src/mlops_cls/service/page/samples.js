@@ -9,7 +9,6 @@ const SHOWN = 6;
 /** Offer some; `take(sample)` is called with the id, the preview and a name of the one that was chosen. */
 export async function offer(take) {
   const all = shuffled(await samples());
-  byId("samples").hidden = all.length === 0;
   byId("other-samples").hidden = all.length <= SHOWN;
   byId("other-samples").onclick = () => {
     all.push(...all.splice(0, SHOWN));
@@ -19,9 +18,10 @@ export async function offer(take) {
 }
 
 async function show(all, take) {
-  const chosen = all.slice(0, SHOWN);
-  const items = await Promise.all(chosen.map(({ id }) => item(id, take)));
-  byId("sample-list").replaceChildren(...items);
+  const items = await Promise.allSettled(all.slice(0, SHOWN).map(({ id }) => item(id, take)));
+  const shown = items.flatMap(({ value }) => value ?? []); // a service that is busy has better things to do
+  byId("sample-list").replaceChildren(...shown);
+  byId("samples").hidden = !shown.length;
 }
 
 async function item(id, take) {
@@ -29,8 +29,7 @@ async function item(id, take) {
   const name = `Sample ${id}`;
   const small = Math.max(shown.width, shown.height) <= 96;
   const image = el("img", { src: shown.url, alt: "", class: small && "small", draggable: "false" });
-  const choose = button("", () => take({ id, name, preview: shown }), { "aria-label": `Classify ${name.toLowerCase()}` });
-  choose.append(image);
+  const choose = button(image, () => take({ id, name, preview: shown }), { "aria-label": `Classify sample ${id}` });
   return el("li", {}, choose);
 }
 

@@ -41,8 +41,9 @@ function promise(confidence) {
 
 function care({ scores }) {
   const off = scores["test/ece"];
-  const why = off === undefined ? "nobody checked" : `on test pictures it was off by ${Math.round(100 * off)} points on average`;
-  return `Take with care how sure it says it is: ${why}${off === undefined ? " it against how often it is right" : ""}.`;
+  const measured = `on test pictures it was off by ${Math.round(100 * off)} points on average`;
+  const why = off === undefined ? "nobody checked how often it is right then" : measured;
+  return `Take with care how sure it says it is: ${why}.`;
 }
 
 export const sure = (confidence) => `${percent(confidence, 0)} sure`;
@@ -59,7 +60,7 @@ const YES_NO = { true: "yes", false: "no" };
 
 /** The probability of all classes for which the attribute is true; undefined where it is no yes or no. */
 export function chance(values, probabilities) {
-  if (!values || !Object.values(values).every((value) => typeof value === "boolean")) return undefined;
+  if (!values || !Object.keys(probabilities).every((label) => typeof values[label] === "boolean")) return undefined;
   return Object.entries(probabilities).reduce((sum, [label, p]) => sum + (values[label] ? p : 0), 0);
 }
 
@@ -68,8 +69,8 @@ export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 /** What may be sent, in a line. */
 export function limits({ max_bytes: most, max_pixels: pixels, formats }) {
   const usual = Object.keys(USUAL).filter((format) => formats.includes(format));
-  const kinds = usual.map((format) => USUAL[format]).join(", ");
-  return `${kinds}${formats.length > usual.length ? " and more" : ""}, up to ${bytes(most)} and ${megapixels(pixels)} each.`;
+  const kinds = usual.map((format) => USUAL[format]).join(", ") + (formats.length > usual.length ? " and more" : "");
+  return `${kinds}, up to ${bytes(most)} and ${megapixels(pixels)} each.`;
 }
 
 const USUAL = { jpeg: "JPEG", png: "PNG", webp: "WebP", gif: "GIF", tiff: "TIFF" };
@@ -78,5 +79,5 @@ const USUAL = { jpeg: "JPEG", png: "PNG", webp: "WebP", gif: "GIF", tiff: "TIFF"
 export const KEEPS = {
   off: "They are classified and forgotten.",
   metadata: "The service keeps its answers and measurements such as brightness, but no pictures.",
-  pictures: "The service keeps the pictures, to watch and improve the model: send none that it must not have.",
+  pictures: "The service keeps them, to watch and improve the model: send none that it must not have.",
 };

@@ -21,8 +21,9 @@ async def health(service: ServiceOf) -> shapes.Health:
 
 @router.get("/ready", responses=documented("not_ready"), summary="Can it answer?", operation_id="ready")
 async def ready(service: ServiceOf) -> shapes.Ready:
-    """Say that the model is loaded; 503 until it is."""
+    """Say that the model is loaded; 503 until it is, and from when the service was told to end."""
     service.model()
+    service.check_staying()
     return shapes.Ready(status="ready")
 
 
@@ -43,6 +44,7 @@ async def info(service: ServiceOf) -> dict[str, Any]:
         "samples": len(predictor.bundle.samples) if predictor.bundle else 0,
         "key_required": bool(service.settings.api_keys.get_secret_value()),
         "collect": service.settings.collect,
+        "docs": service.settings.docs,
         "compat": listed(service.settings.compat),
     }
 

@@ -10,15 +10,18 @@ from starlette.responses import Response
 from mlops_cls.pictures import PictureError
 from mlops_cls.service import request_ids, shapes
 from mlops_cls.service.engine import Seen, Service
+from mlops_cls.service.leaving import unless_gone
 from mlops_cls.service.problems import Refusal, documented, in_words
 from mlops_cls.service.routes.deps import ServiceOf
 from mlops_cls.service.uploads import FILE, MEDIA, read_form
 
 router = APIRouter(tags=["predict"])
+single = APIRouter(tags=["predict"])
+"""``POST /predict`` alone, in whose place an older client may want an answer with more fields."""
 Answered = Sequence[Seen | PictureError]
 
 _PICTURES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
-_FORM = {
+FORM = {
     "requestBody": {
         "required": True,
         "content": {
@@ -26,32 +29,24 @@ _FORM = {
         },
     }
 }
-_PROBLEMS = documented(
+PROBLEMS = documented(
     "not_a_picture", "timeout", "too_large", "too_many_pixels", "too_many_files", "wrong_type", "wrong_form", "busy"
 )
 
 
-@router.post("/predict", responses=_PROBLEMS, openapi_extra=_FORM, summary="Classify pictures", operation_id="predict")
+@single.post("/predict", responses=PROBLEMS, openapi_extra=FORM, summary="Classify pictures", operation_id="predict")
 async def predict(
     request: Request, service: ServiceOf, options: Annotated[shapes.Options, Query()]
 ) -> shapes.Predictions:
     """Classify one or several pictures; one that is refused refuses them all."""
-    answered, options = await answer_form(request, service, options)
-    for number, one in enumerate(answered):
-        if isinstance(one, PictureError):
-            raise refusal_of(one, number, len(answered))
-    body = shapes.Predictions(
-        request_id=request_ids.current.get(),
-        model_version=str(service.version),
-        predictions=[prediction(one, options) for one in answered if isinstance(one, Seen)],
-    )
+    body = await answer_all(request, service, options)
     return Response(body.model_dump_json(), media_type="application/json")  # type: ignore[return-value]
 
 
 @router.post(
     "/predict/batch",
-    responses={207: {"model": shapes.BatchPredictions, "description": "Some were refused"}, **_PROBLEMS},
-    openapi_extra=_FORM,
+    responses={207: {"model": shapes.BatchPredictions, "description": "Some were refused"}, **PROBLEMS},
+    openapi_extra=FORM,
     summary="Classify pictures, each for itself",
     operation_id="predict_batch",
 )
@@ -75,13 +70,30 @@ async def predict_batch(
     return Response(body.model_dump_json(), status, media_type="application/json")  # type: ignore[return-value]
 
 
+async def answer_all(request: Request, service: Service, options: shapes.Options) -> shapes.Predictions:
+    """Return the answers to all pictures of a form.
+
+    Raises:
+        Refusal: of the form, or of its first picture that is refused.
+    """
+    answered, options = await answer_form(request, service, options)
+    for number, one in enumerate(answered):
+        if isinstance(one, PictureError):
+            raise refusal_of(one, number, len(answered))
+    return shapes.Predictions(
+        request_id=request_ids.current.get(),
+        model_version=str(service.version),
+        predictions=[prediction(one, options) for one in answered if isinstance(one, Seen)],
+    )
+
+
 async def answer_form(request: Request, service: Service, options: shapes.Options) -> tuple[Answered, shapes.Options]:
     """Return what the pictures of a form were answered, and the options of its query and fields together."""
     service.model()
     service.check_room()
     form = await read_form(request, service.settings)
     options = _merged(options, form.fields)
-    return await service.answer(request_ids.current.get(), form.pictures), options
+    return await unless_gone(request, service.answer(request_ids.current.get(), form.pictures)), options
 
 
 def prediction(seen: Seen, options: shapes.Options) -> shapes.Prediction:
@@ -104,7 +116,9 @@ def refusal_of(error: PictureError, number: int, pictures: int) -> Refusal:
     which = "The picture" if pictures == 1 else f"Picture {number + 1} of {pictures}"
     if str(error).startswith("more than"):
         return Refusal("too_many_pixels", f"{which} has {error}, which is the limit.")
-    return Refusal("not_a_picture", f"{which} cannot be used: {error}.")
+    # Why a decoder gave up is of use to nobody who is not looking for a hole in it.
+    reason = "it is damaged or incomplete" if str(error).startswith("cannot be decoded") else str(error)
+    return Refusal("not_a_picture", f"{which} cannot be used: {reason}.")
 
 
 def _merged(options: shapes.Options, fields: dict[str, str]) -> shapes.Options:

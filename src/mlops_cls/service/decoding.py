@@ -1,0 +1,59 @@
+"""Bytes to what the network sees, in threads; what that takes in memory is bounded."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from mlops_cls.backends.base import cores
+from mlops_cls.pictures import Pixels, open_picture, reasons
+from mlops_cls.predictor import Predictor
+
+LARGE = 12_500_000
+"""Pixels beyond which pictures are decoded one after the other, whoever sends them.
+
+A file of some kilobytes can be 50 megapixels, which take a gigabyte while transparency is laid over white or 16 bits
+become 8. Photographs of phones are below it.
+"""
+
+
+class Fitted(NamedTuple):
+    """A picture as the network sees it, uint8[H,W,C], and width and height of the one that was sent.
+
+    The picture itself is let go: thousands of times as large, it would wait in memory for its turn.
+    """
+
+    pixels: Pixels
+    sides: tuple[int, int]
+
+
+class Decoder:
+    """A thread for each core, and one for large pictures, which small ones do not wait for."""
+
+    def __init__(self) -> None:
+        self._small, self._large = ThreadPoolExecutor(cores(), "decode"), ThreadPoolExecutor(1, "decode_large")
+
+    async def fit(self, predictor: Predictor, data: bytes) -> Fitted:
+        """Return a picture fitted.
+
+        Raises:
+            PictureError: it cannot be decoded, or has too many pixels.
+        """
+        loop = asyncio.get_running_loop()
+        fitted = await loop.run_in_executor(self._small, _unless_large, predictor, data)
+        return await loop.run_in_executor(self._large, _fit, predictor, data) if fitted is None else fitted
+
+    def close(self) -> None:
+        """End the threads, once they have done what waits for them."""
+        self._small.shutdown()
+        self._large.shutdown()
+
+
+def _unless_large(predictor: Predictor, data: bytes) -> Fitted | None:
+    with reasons(), open_picture(data, predictor.max_pixels) as picture:
+        large = picture.width * picture.height > LARGE
+    return None if large else _fit(predictor, data)
+
+
+def _fit(predictor: Predictor, data: bytes) -> Fitted:
+    loaded = predictor.read(data)
+    return Fitted(loaded.pixels, loaded.sides)

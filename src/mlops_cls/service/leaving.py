@@ -1,0 +1,30 @@
+"""A client that goes away before its answer is there costs nothing more."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from mlops_cls.service.problems import Refusal
+
+Answer = TypeVar("Answer")
+
+
+async def unless_gone(request: Request, answering: Coroutine[None, None, Answer]) -> Answer:
+    """Return the answer to a request whose body was read; it is given up when the client leaves.
+
+    Raises:
+        Refusal: timeout, which nobody reads but the log and the metrics.
+    """
+    # After the body, the next thing that comes of a request is its client's leaving.
+    answer, leaving = asyncio.create_task(answering), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not answer.done():
+            answer.cancel()
+    if answer.done():
+        return answer.result()
+    raise Refusal("timeout", "The client went away before the answer was there.")
