@@ -60,7 +60,13 @@ def _lines(examined: "Examined") -> list[str]:
     lines = [findings.say(), ""]
     if findings.enough:
         rows = [
-            [change.name, change.test, f"{change.effect:.2f}", chance(change.p_adjusted), in_short(change, findings.alpha)]
+            [
+                change.name,
+                change.test,
+                f"{change.effect:.2f}",
+                chance(change.p_adjusted),
+                in_short(change, findings.alpha),
+            ]
             for change in findings.changes
         ]
         lines += aligned(("", "test", "effect", "by chance", ""), rows)
