@@ -71,10 +71,12 @@ class Watch:
         thread = Thread(target=self._work, args=(reference, self._window), name="watch", daemon=True)
         thread.start()
         service.observers.append(self._observe)
+        service.listeners.append(self.tell)
         try:
             yield
         finally:
             service.observers.remove(self._observe)
+            service.listeners.remove(self.tell)
             self._backlog.close()
             thread.join()
 
