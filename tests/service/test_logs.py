@@ -126,12 +126,13 @@ def test_lines_of_a_service_are_not_cloud_loggings(tiny_bundle: Bundle, sample: 
 def test_an_unexpected_error_is_told_to_the_client_or_to_nobody(
     serve: Callable[..., Any], sample: Path, listen: Callable[..., Heard]
 ) -> None:
-    heard = listen(CloudLogging(project="lab", service={"service": "mlops_cls", "version": "7"}))
+    formatter = CloudLogging(project="lab", service={"service": "mlops_cls", "version": "7"})
 
     def fail(_: object) -> None:
         raise ZeroDivisionError("of the observer")
 
     with serve() as client:
+        heard = listen(formatter)
         client.app.state.service.observers.append(fail)
         response = post(client, sample.read_bytes(), **{"X-Request-ID": "unlucky"})
     assert (response.status_code, response.json()["code"]) == (500, "internal")
@@ -154,8 +155,8 @@ def test_an_unexpected_error_is_told_to_the_client_or_to_nobody(
 def test_probes_fill_the_log_or_failing_ones_are_not_in_it(
     serve: Callable[..., Any], listen: Callable[..., Heard]
 ) -> None:
-    heard = listen(Text())
     with serve() as client:
+        heard = listen(Text())
         for path in ("/health", "/ready", "/metrics"):
             assert client.get(path).status_code == 200
         assert not heard.texts
@@ -167,8 +168,8 @@ def test_probes_fill_the_log_or_failing_ones_are_not_in_it(
 def test_a_busy_service_is_no_more_urgent_than_a_wrong_request(
     serve: Callable[..., Any], sample: Path, listen: Callable[..., Heard]
 ) -> None:
-    heard = listen(CloudLogging())
     with serve(rate=1) as client:
+        heard = listen(CloudLogging())
         for _ in range(2):
             post(client, sample.read_bytes())
         client.delete("/health")
@@ -182,8 +183,8 @@ def test_a_busy_service_is_no_more_urgent_than_a_wrong_request(
 def test_text_for_a_person_is_more_than_a_line(
     serve: Callable[..., Any], sample: Path, listen: Callable[..., Heard]
 ) -> None:
-    heard = listen(Text())
     with serve() as client:
+        heard = listen(Text())
         post(client, sample.read_bytes(), **{"X-Request-ID": "mine"})
         client.get("/a%0ab")
     first, second = heard.texts
