@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Self
@@ -27,8 +28,10 @@ class Verb:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         command = [sys.executable, "-m", "mlops_cls.serve", *map(str, arguments), "--port", str(self.port)]
-        pipe, environment = subprocess.PIPE, os.environ | variables
-        self.process = subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment)
+        # Not a pipe: one that nobody reads would stop the service.
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - ends with the block
+        environment = os.environ | variables
+        self.process = subprocess.Popen(command, stdout=self._said, stderr=subprocess.STDOUT, env=environment)
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
 
     def __enter__(self) -> Self:
@@ -38,16 +41,22 @@ class Verb:
     def __exit__(self, *error: object) -> None:
         self.client.close()
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self._said.close()
 
     def end(self, number: int) -> str:
         """Send a signal, and return all that the service said."""
         self.process.send_signal(number)
-        return self.process.communicate(timeout=60)[0]
+        self.process.wait(timeout=60)
+        return self._text()
 
     def _ready(self) -> bool:
-        assert self.process.poll() is None, self.process.communicate()[0]
+        assert self.process.poll() is None, self._text()
         try:
             return self.client.get("/ready").status_code == 200
         except httpx.TransportError:
             return False
+
+    def _text(self) -> str:
+        self._said.seek(0)
+        return self._said.read()
