@@ -139,7 +139,9 @@ def test_a_client_that_leaves_costs_no_inference(gated: Gated) -> None:
         gated.open.set()
         assert first.result().status_code == 200
         assert send(url, grey(30)).status_code == 200
+        counted = httpx.get(f"{url}/metrics").text
     assert gated.given[1:] == [10, 30]
+    assert 'mlops_cls_requests_total{method="POST",route="/predict",status="499"} 1.0' in counted
 
 
 def test_an_error_in_the_network_is_told_without_a_word_of_it_and_the_service_goes_on(gated: Gated) -> None:

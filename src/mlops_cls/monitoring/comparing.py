@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincc
 
 from mlops_cls.monitoring.statistics import Numbers
 
@@ -99,6 +98,8 @@ def probability(statistic: float, draws: Draws, *, skewness: float) -> float:
     deviation = float(draws.std())
     if hits >= COUNTED or deviation == 0:
         return (1 + hits) / (1 + len(draws))
+    from scipy.special import gammaincc  # takes a third of a second to import
+
     shape = 4 / skewness**2
     standardised = (statistic - float(draws.mean())) / deviation
     return float(gammaincc(shape, max(0.0, shape + standardised * np.sqrt(shape))))
