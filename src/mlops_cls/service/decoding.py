@@ -27,9 +27,14 @@ class Fitted(NamedTuple):
 
 
 class Decoder:
-    """A thread for each core, and one for large pictures, which small ones do not wait for."""
+    """A thread for each core, and one for large pictures, which small ones do not wait for.
 
-    def __init__(self) -> None:
+    Args:
+        max_pixels: of a picture that is decoded, if the predictor does not allow less.
+    """
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
         self._small, self._large = ThreadPoolExecutor(cores(), "decode"), ThreadPoolExecutor(1, "decode_large")
 
     async def fit(self, predictor: Predictor, data: bytes) -> Fitted:
@@ -39,7 +44,7 @@ class Decoder:
             PictureError: it cannot be decoded, or has too many pixels.
         """
         loop = asyncio.get_running_loop()
-        fitted = await loop.run_in_executor(self._small, _unless_large, predictor, data)
+        fitted = await loop.run_in_executor(self._small, _unless_large, predictor, data, self._max_pixels)
         return await loop.run_in_executor(self._large, _fit, predictor, data) if fitted is None else fitted
 
     def close(self) -> None:
@@ -48,8 +53,8 @@ class Decoder:
         self._large.shutdown()
 
 
-def _unless_large(predictor: Predictor, data: bytes) -> Fitted | None:
-    with reasons(), open_picture(data, predictor.max_pixels) as picture:
+def _unless_large(predictor: Predictor, data: bytes, max_pixels: int) -> Fitted | None:
+    with reasons(), open_picture(data, min(max_pixels, predictor.max_pixels)) as picture:
         large = picture.width * picture.height > LARGE
     return None if large else _fit(predictor, data)
 
