@@ -2,8 +2,10 @@
 
 import gzip
 import importlib
+import io
 import json
 import math
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from mlops_cls.bundle import Bundle
 from mlops_cls.data.manifest import Plan
 from mlops_cls.data.partition import partition
 from mlops_cls.data.sources.archive import ArchiveSource
@@ -152,6 +156,24 @@ def test_memory_benchmark_reads_both_sizes(load: Load, tmp_path: Path, capsys: p
     kinds = {f"main {what} {kind}" for what in ("peak", "steady") for kind in ("Rss", "Pss", "Anonymous")}
     for size in ("small", "large"):
         assert_measured(content["rounds"]["0"][size], kinds, 1)
+
+
+def test_drift_benchmark_tells_shares_of_draws(
+    load: Load, tiny_bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(other, "w") as archive:
+        for number in range(60):
+            buffer = io.BytesIO()
+            Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 30), np.uint8)).save(buffer, "PNG")
+            archive.writestr(f"{number}.png", buffer.getvalue())
+    toy = ["--fresh", 10, "--rounds", 2, "--sizes", 60, "--looks", 5, "--services", 4, "--other", other]
+    content = run(load("drift_rates"), tmp_path / "drift.json", capsys, tiny_bundle.folder, *toy)
+    rates = {name: shares["60"] for name, shares in content["rates"].items()}
+    assert rates.pop("as they are")[0] <= 0.2
+    assert rates["darker by half"] == rates["other domain (other)"] == [1, 1]
+    assert all(0 <= told <= sure <= 1 for told, sure in rates.values())
+    assert content["many"]["both, as it is done"] <= content["many"]["each look's p"]
 
 
 def test_coverage_benchmark_tells_shares_of_draws(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """From a `Config` to the objects of a run; below here nobody sees a config of anything but its own part."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from mlops_cls.bundle import WEIGHTS, Bundle
 from mlops_cls.card import Architecture, ModelCard, Preprocess
 from mlops_cls.choices import SourceKind
 from mlops_cls.config import Config, DataConfig, ModelConfig
@@ -97,11 +98,12 @@ def make_source(data: DataConfig) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What training starts from: the tensors of a local file if any, and how the weights want their pictures."""
+    """What training starts from: the tensors of a local file if any, how they want their pictures, their classes."""
 
     path: Path | None = None
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     wanted: Preprocess | None = None
+    classes: Sequence[str] = ()
 
 
 def read_start(model: ModelConfig) -> Start:
@@ -114,7 +116,10 @@ def read_start(model: ModelConfig) -> Start:
         return Start(wanted=pretrained_preprocess(model.name) if model.pretrained else None)
     path = Path(model.weights)
     tensors, card = read_weights(path)
-    return Start(path, tensors, card.preprocess if card else pretrained_preprocess(model.name))
+    if card is None and path.name == WEIGHTS and Bundle.is_at(path.parent):
+        card = Bundle.open(path.parent).card
+    wanted = card.preprocess if card else pretrained_preprocess(model.name)
+    return Start(path, tensors, wanted, card.classes if card else ())
 
 
 def make_plan(data: DataConfig, wanted: Preprocess | None) -> Plan:

@@ -52,6 +52,7 @@ def _examined(options: argparse.Namespace) -> "Examined":
 
 
 def _lines(examined: "Examined") -> list[str]:
+    from mlops_cls.monitoring.words import in_short
     from mlops_cls.report.numbers import chance, percent, span
     from mlops_cls.report.text import aligned
 
@@ -64,7 +65,7 @@ def _lines(examined: "Examined") -> list[str]:
                 change.test,
                 f"{change.effect:.2f}",
                 chance(change.p_adjusted),
-                "changed" if change.drift else "",
+                in_short(change, findings.alpha),
             ]
             for change in findings.changes
         ]

@@ -23,7 +23,7 @@ from mlops_cls.interruption import Interruption
 from mlops_cls.launch import launch, processes_to_start
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.progressive import check_size
-from mlops_cls.models.weights import load_into
+from mlops_cls.models.weights import by_class, load_into
 from mlops_cls.parallel import check_parallel
 from mlops_cls.processes import first, first_goes_ahead, meet, on_first
 from mlops_cls.provenance import capture, continued
@@ -165,7 +165,8 @@ def _make_classifier(config: Config, data: ImageDataModule, start: Start) -> Ima
         pretrained=model.pretrained,
     )
     if start.path is not None:
-        log.info("%s: %s", start.path, load_into(classifier.network, start.tensors, start.path))
+        tensors = by_class(classifier.network, start.tensors, start.classes, data.manifest.classes)
+        log.info("%s: %s", start.path, load_into(classifier.network, tensors, start.path))
     return classifier
 
 

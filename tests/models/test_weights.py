@@ -16,7 +16,7 @@ from mlops_cls.card import Architecture, ModelCard, Preprocess
 from mlops_cls.errors import ArtifactError
 from mlops_cls.models.classifier import ImageClassifier
 from mlops_cls.models.networks import make_network
-from mlops_cls.models.weights import PREFIX, LoadReport, load_into, read_checkpoint, read_weights
+from mlops_cls.models.weights import PREFIX, LoadReport, by_class, load_into, read_checkpoint, read_weights
 
 CARD = ModelCard(
     classes=("a", "b", "c"),
@@ -105,6 +105,26 @@ def test_head_for_other_classes_is_left_as_it_was_and_reported(tmp_path: Path) -
     assert str(report) == f"{len(source.state_dict()) - 2} tensors loaded, 2 of another shape (head.weight, head.bias)"
     assert torch.equal(target.head.weight, head)
     assert torch.equal(target.blocks[0][0].weight, source.blocks[0][0].weight)
+
+
+@pytest.mark.parametrize("ours", [("c", "a", "b"), ("c", "new", "a", "b"), ("b",)])
+def test_a_class_begins_with_the_head_of_another(ours: tuple[str, ...], tmp_path: Path) -> None:
+    theirs = ("a", "b", "c")
+    source, target = make(num_classes=3), make(num_classes=len(ours))
+    fresh = target.head.weight.detach().clone()
+    report = load_into(target, by_class(target, source.state_dict(), theirs, ours), tmp_path)
+    assert report.misshapen == []
+    for row, name in enumerate(ours):
+        expected = source.head.weight[theirs.index(name)] if name in theirs else fresh[row]
+        assert torch.equal(target.head.weight[row], expected)
+        if name in theirs:
+            assert target.head.bias[row] == source.head.bias[theirs.index(name)]
+
+
+def test_weights_of_unknown_classes_are_changed_on_the_way() -> None:
+    network, tensors = make(num_classes=3), make(num_classes=3).state_dict()
+    for theirs in ((), ("x", "y", "z"), ("a", "b", "c")):
+        assert equal(by_class(network, tensors, theirs, ("a", "b", "c")), tensors)
 
 
 def test_names_that_only_one_side_has_are_reported(tmp_path: Path) -> None:

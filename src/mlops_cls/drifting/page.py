@@ -88,6 +88,7 @@ def render(subject: Subject) -> str:
         trained=subject.card.scores.get("test/accuracy"),
         interval=subject.card.intervals.get("test/accuracy"),
         what=words.of_change,
+        in_short=words.in_short,
         number=words.number,
     )
 

@@ -1,7 +1,7 @@
 """Read weights from files without ever running code from them."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -85,6 +85,33 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ArtifactError(f"{path} cannot be read as safetensors ({error})") from error
+
+
+def by_class(
+    network: nn.Module, tensors: Mapping[str, Tensor], theirs: Sequence[str], ours: Sequence[str]
+) -> dict[str, Tensor]:
+    """Return the tensors with a row of the last layer for each of our classes: theirs of that name, or our own.
+
+    Without this a head would be taken over by number, and begin by calling each class another's name.
+    """
+    own, arranged = network.state_dict(), dict(tensors)
+    places = [(ours.index(name), theirs.index(name)) for name in ours if name in theirs]
+    if tuple(theirs) == tuple(ours) or not places:
+        return arranged
+    here, there = (torch.tensor(rows) for rows in zip(*places, strict=True))
+    for name in _names_of_rows(network, len(ours)):
+        if name in tensors and tensors[name].shape == (len(theirs), *own[name].shape[1:]):
+            arranged[name] = own[name].clone()
+            arranged[name][here] = tensors[name][there].to(own[name])
+    return arranged
+
+
+def _names_of_rows(network: nn.Module, number: int) -> list[str]:
+    """Return the names of what has a row for each class: weight and bias of the last layer, if there is one."""
+    find = getattr(network, "get_classifier", None)
+    head = list(find().parameters()) if find else []
+    last = {id(parameter) for parameter in head[-2:] if len(parameter) == number}
+    return [name for name, parameter in network.named_parameters() if id(parameter) in last]
 
 
 def load_into(network: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> LoadReport:

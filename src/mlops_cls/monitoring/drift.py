@@ -86,11 +86,14 @@ def find_changes(
         seed: of relabelings.
     """
     made = list(_tests(reference, now, np.random.default_rng(seed)))
-    corrected = [min(1.0, p / share) for p in holm([change.p for change in made])]
-    return [
-        replace(change, p_adjusted=p, drift=bool(p <= alpha and change.effect >= LEAST[change.test]))
-        for change, p in zip(made, corrected, strict=True)
-    ]
+    # Such as the width of pictures that all have one: what cannot alarm need not be allowed for.
+    able = [number for number, change in enumerate(made) if change.statistic != 0]
+    corrected = dict(zip(able, holm([made[number].p for number in able]), strict=True))
+    return [_judged(change, min(1.0, corrected.get(number, 1.0) / share), alpha) for number, change in enumerate(made)]
+
+
+def _judged(change: Change, p: float, alpha: float) -> Change:
+    return replace(change, p_adjusted=p, drift=bool(p <= alpha and change.effect >= LEAST[change.test]))
 
 
 def _tests(reference: Reference, now: Sample, generator: np.random.Generator) -> Iterator[Change]:

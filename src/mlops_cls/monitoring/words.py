@@ -37,6 +37,13 @@ def of_change(change: "Change") -> str:
     return _of_classes(change.reference, change.now)
 
 
+def in_short(change: "Change", alpha: float) -> str:
+    """Return what a table says of a test."""
+    if change.drift:
+        return "changed"
+    return "too little to matter" if change.p_adjusted <= alpha else "as before"
+
+
 def verdict(pictures: int, changes: Iterable["Change"]) -> str:
     """Return what the tests of enough pictures come to."""
     found = [of_change(change) for change in changes if change.drift]
