@@ -165,7 +165,7 @@ class Service:
         )
         predictor.classify([_blank(predictor)])  # the first answer takes longer than any later one
         self.predictor, self.version = predictor, predictor.card.digest
-        self._decoder = Decoder(self.on_decoded)
+        self._decoder = Decoder(self.on_decoded, max_pixels=settings.max_pixels)
         self._running.callback(self._decoder.close)
         for part in self.parts:
             self._running.enter_context(part(self))
