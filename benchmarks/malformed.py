@@ -121,8 +121,9 @@ def _odd_metadata() -> Files:
         yield f"jpeg with a broken segment {marker:X}", _with_segment(encoded(base, "JPEG"), marker, b"\xff\0" * 40)
     for tag, kind, length, value in (
         (259, 3, 1, 65000), (258, 3, 3, 999999), (262, 3, 1, 999), (277, 3, 1, 65535), (273, 4, 99999, 8),
-        (278, 4, 1, 0), (279, 4, 1, 2**32 - 1), (322, 4, 1, 2**31), (330, 4, 9999, 8), (34377, 1, 2**31, 8), (317, 3, 1, 77),
-        (256, 4, 1, 0), (257, 12, 1, 8), (274, 3, 1, 200), (339, 3, 4, 8), (320, 3, 7, 8), (338, 3, 60000, 8),
+        (278, 4, 1, 0), (279, 4, 1, 2**32 - 1), (322, 4, 1, 2**31), (330, 4, 9999, 8), (34377, 1, 2**31, 8),
+        (317, 3, 1, 77), (256, 4, 1, 0), (257, 12, 1, 8), (274, 3, 1, 200), (339, 3, 4, 8), (320, 3, 7, 8),
+        (338, 3, 60000, 8),
     ):  # fmt: skip
         yield f"tiff whose tag {tag} is odd", _tiff(8, 8, (tag, kind, length, value))
     yield "tiff whose directories go round", _tiff(8, 8, following=8)
@@ -193,10 +194,9 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 def _png(width: int, height: int, pixels: bytes | None = None, *, colour: int = 0, extra: bytes = b"") -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    content = (
-        zlib.compress(b"\0" * (width + 1) * height if width * height < 10_000 else b"\0") if pixels is None else pixels
-    )
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + extra + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
+    if pixels is None:
+        pixels = zlib.compress(b"\0" * (width + 1) * height if width * height < 10_000 else b"\0")
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + extra + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
 
 
 def _bmp(width: int, height: int) -> bytes:

@@ -93,6 +93,12 @@ class ModelCard:
         return len(self.classes)
 
     @property
+    def title(self) -> str:
+        """What the run was called, else the network."""
+        run = self.provenance.get("config", {}).get("run", {})
+        return str(run.get("name", self.architecture.name))
+
+    @property
     def digest(self) -> str:
         """Twelve hexadecimal digits that tell this model from any other; a bundle's card has the hash of its files."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:12]

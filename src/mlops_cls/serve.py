@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ConfigError
+from mlops_cls.service import logs
 from mlops_cls.service.app import create_app
 from mlops_cls.service.server import BACKLOG, Server
 from mlops_cls.service.settings import Settings, flag, variable
@@ -27,6 +28,7 @@ def main(arguments: list[str]) -> None:
     settings = Settings.read(os.environ, {name: value for name, value in flags.items() if value is not None})
     if not settings.model:
         raise ConfigError("which model? Give a bundle, or its place in the variable MODEL\n" + EXAMPLE)
+    logs.start(settings.logs, os.environ)
     app = create_app(settings=settings)
     server = Server(app, app.state.service)
     with _listening(settings) as listener:

@@ -10,9 +10,11 @@ from fastapi import FastAPI
 
 
 @contextmanager
-def online(app: FastAPI) -> Iterator[str]:
-    """Let an app listen on a free port of this machine; yield its address, which ends with a slash."""
-    config = uvicorn.Config(app, port=0, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1)
+def online(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """Let an app listen on a port of this machine, by default a free one; yield its address, which ends with /."""
+    config = uvicorn.Config(
+        app, port=port, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     thread = Thread(target=server.run)
     thread.start()

@@ -1,14 +1,14 @@
 """Where collected files lie: in a folder of this machine, or in a Google bucket; names have forward slashes."""
 
-import importlib
 import os
 import shutil
-from contextlib import suppress
-from importlib.util import find_spec
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+from mlops_cls import bucket
 from mlops_cls.errors import ConfigError
 
 BUCKET = "gs://"
@@ -116,59 +116,48 @@ class Bucket:
     gather = 5.0
 
     def __init__(self, address: str) -> None:
-        if find_spec("gcsfs") is None:
-            raise ConfigError(f'{address} needs gcsfs: pip install "mlops-cls[gs]" (in a checkout: uv sync --extra gs)')
         self._root = address.removeprefix(BUCKET).strip("/")
         if not self._root:
             raise ConfigError(f"{address} names no bucket: give gs://BUCKET/FOLDER")
-        # It would ask for the kind of the bucket first, of the real Google even where an emulator serves it.
-        os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        self._opened: Any = None
-
-    @property
-    def _files(self) -> Any:
-        # Opened late: it looks for credentials, which may take a while and fail.
-        if self._opened is None:
-            self._opened = importlib.import_module("gcsfs").GCSFileSystem(use_listings_cache=False)
-        return self._opened
+        self._files = bucket.open_storage(address)
 
     def sizes(self) -> dict[str, int]:
-        found = _asked(self._files.find, self._root, detail=True)
+        with self._fresh() as files:
+            found = files.find(self._root, detail=True)
         return {self._short(path): about["size"] for path, about in found.items()}
 
     def below(self, part: str) -> list[str]:
         try:
-            return sorted(self._short(path) for path in _asked(self._files.ls, self._full(part), detail=False))
+            with self._fresh() as files:
+                return sorted(self._short(path) for path in files.ls(self._full(part), detail=False))
         except FileNotFoundError:
             return []
 
     def read(self, name: str) -> bytes:
-        content: bytes = _asked(self._files.cat_file, self._full(name))
+        with bucket.as_os_errors():
+            content: bytes = self._files.cat_file(self._full(name))
         return content
 
     def write(self, name: str, content: bytes) -> None:
-        _asked(self._files.pipe_file, self._full(name), content)
+        with bucket.as_os_errors():
+            self._files.pipe_file(self._full(name), content)
 
     def append(self, kind: str, content: bytes) -> None:
         self.write(f"{kind}-{uuid4().hex}.jsonl", content)
 
     def remove(self, part: str) -> None:
-        try:
-            _asked(self._files.rm, self._full(part), recursive=True)
-        except FileNotFoundError:
-            return
+        with suppress(FileNotFoundError), self._fresh() as files:
+            files.rm(self._full(part), recursive=True)
+
+    @contextmanager
+    def _fresh(self) -> Iterator[Any]:
+        # Other processes write too, of which gcsfs's memory of its listings knows nothing.
+        with bucket.as_os_errors():
+            self._files.invalidate_cache()
+            yield self._files
 
     def _full(self, part: str) -> str:
         return f"{self._root}/{part}".rstrip("/")
 
     def _short(self, path: str) -> str:
         return path.removeprefix(self._root).strip("/")
-
-
-def _asked(ask: Any, *arguments: Any, **options: Any) -> Any:
-    try:
-        return ask(*arguments, **options)
-    except OSError:
-        raise
-    except Exception as error:  # of Google's authentication and of aiohttp, which have a dozen kinds
-        raise OSError(str(error) or type(error).__name__) from error

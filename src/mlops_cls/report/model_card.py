@@ -11,7 +11,7 @@ import yaml
 
 from mlops_cls.card import ModelCard
 from mlops_cls.data.manifest import Manifest
-from mlops_cls.report.page import command_of, title_of
+from mlops_cls.report.page import command_of
 from mlops_cls.report.templating import render_text
 
 FILE = "MODEL_CARD.md"
@@ -30,7 +30,7 @@ def model_card(card: ModelCard, evaluation: Mapping[str, Any], manifest: Manifes
         e=evaluation,
         p=card.provenance,
         manifest=manifest,
-        title=title_of(card),
+        title=card.title,
         command=command_of(card.provenance),
         attributes={name: _by_value(values) for name, values in card.attributes.items()},
         words=plain,
@@ -67,5 +67,5 @@ def _front_matter(card: ModelCard, evaluation: Mapping[str, Any]) -> dict[str, A
         "pipeline_tag": "image-classification",
         "tags": ["image-classification", card.architecture.name],
         "metrics": [entry["type"] for entry in measured],
-        "model-index": [{"name": title_of(card), "results": [result]}],
+        "model-index": [{"name": card.title, "results": [result]}],
     }

@@ -69,7 +69,7 @@ def render(subject: Subject) -> str:
         "report.html",
         card=card,
         e=evaluation,
-        title=title_of(card),
+        title=card.title,
         place=subject.place,
         verdict=list(verdict(evaluation)),
         how_measured=how_measured(evaluation),
@@ -112,12 +112,6 @@ def pictures_of(prepared: Prepared, split: str) -> Callable[[int], Pixels]:
         return pixels
 
     return picture
-
-
-def title_of(card: ModelCard) -> str:
-    """Return what the run was called, else the network."""
-    run = card.provenance.get("config", {}).get("run", {})
-    return str(run.get("name", card.architecture.name))
 
 
 def _tiles(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:

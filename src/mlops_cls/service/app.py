@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from mlops_cls.predictor import Predictor
-from mlops_cls.service import problems
+from mlops_cls.service import logs, problems
 from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.compat.install import add_compat
 from mlops_cls.service.engine import Service
+from mlops_cls.service.exchanges import Exchanges, Traffic
 from mlops_cls.service.guards.install import add_guards
+from mlops_cls.service.metrics import Metrics
 from mlops_cls.service.request_ids import RequestIds
-from mlops_cls.service.routes import docs, feedback, health, monitoring, page, predict, samples
+from mlops_cls.service.routes import docs, feedback, health, metrics, monitoring, page, predict, samples
 from mlops_cls.service.settings import Settings, listed
+from mlops_cls.service.states import States
 from mlops_cls.service.watching import Watch
 
 DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture.jpg …/predict`
@@ -22,7 +25,7 @@ DESCRIPTION = """Classifies pictures. Send one as a form: `curl -F file=@picture
 Probabilities are calibrated; `abstains` says that a person should look. Every refusal is a problem (RFC 9457) with a
 `code` for programs and a `detail` for people."""
 
-ROUTES = (predict, samples, health, monitoring, feedback, page)
+ROUTES = (predict, samples, health, monitoring, metrics, feedback, page)
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -47,6 +50,7 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     service.parts.append(app.state.watch.beside)
     if app.state.collector:
         service.parts.append(app.state.collector.beside)
+    traffic = _watched(app, service)
     problems.install(app)
     add_compat(app, listed(settings.compat))
     for routes in ROUTES:
@@ -56,8 +60,20 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     add_guards(app, settings)
+    app.add_middleware(Exchanges, traffic=traffic, described=app.openapi)
+    app.add_middleware(logs.Traces)
     app.add_middleware(RequestIds)
     return app
+
+
+def _watched(app: FastAPI, service: Service) -> Traffic:
+    """Have the metrics and the log told of everything."""
+    counted = app.state.metrics = Metrics()
+    traffic = Traffic([counted.exchanged, logs.log_exchange])
+    counted.registry.register(States(service, traffic, app.state.watch, app.state.collector))
+    service.parts.append(counted.beside)
+    service.on_decoded, service.on_computed = counted.decoded, counted.computed
+    return traffic
 
 
 @asynccontextmanager

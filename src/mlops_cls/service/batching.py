@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ class Answered(NamedTuple):
 
 class _Waiting(NamedTuple):
     pixels: Pixels
+    since: float
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Answered]
 
@@ -35,10 +37,19 @@ class Batcher:
         forward: uint8[H,W,C] pictures, at least one, to their answers; every lane calls it.
         batch: most pictures at once.
         lanes: threads, which share what waits.
+        told: is told of each batch that was computed: for how many seconds each of its pictures waited, and how many
+            seconds it took; in a thread of the lane.
     """
 
-    def __init__(self, forward: Callable[[Sequence[Pixels]], Answers], *, batch: int, lanes: int = 1) -> None:
-        self._forward, self._batch = forward, batch
+    def __init__(
+        self,
+        forward: Callable[[Sequence[Pixels]], Answers],
+        *,
+        batch: int,
+        lanes: int = 1,
+        told: Callable[[Sequence[float], float], None] = lambda waits, seconds: None,
+    ) -> None:
+        self._forward, self._batch, self._told = forward, batch, told
         self._waiting: deque[_Waiting] = deque()
         self._changed, self._closed = Condition(), False
         self._lanes = [Thread(target=self._work, name=f"inference_{lane}", daemon=True) for lane in range(lanes)]
@@ -48,7 +59,7 @@ class Batcher:
     async def answer(self, pixels: Pixels) -> Answered:
         """Return the answer to a picture; one that is cancelled before its turn costs nothing."""
         loop = asyncio.get_running_loop()
-        one = _Waiting(pixels, loop, loop.create_future())
+        one = _Waiting(pixels, time.perf_counter(), loop, loop.create_future())
         with self._changed:
             self._waiting.append(one)
             self._changed.notify()
@@ -64,11 +75,13 @@ class Batcher:
 
     def _work(self) -> None:
         while batch := self._take():
+            began = time.perf_counter()
             try:
                 answers = self._forward([one.pixels for one in batch])
             except Exception as error:
                 _settle(batch, [error] * len(batch))
             else:
+                self._told([began - one.since for one in batch], time.perf_counter() - began)
                 embeddings = [None] * len(batch) if answers.embeddings is None else answers.embeddings
                 _settle(batch, [Answered(*pair) for pair in zip(answers.probabilities, embeddings, strict=True)])
 

@@ -1,6 +1,8 @@
 """Bytes to what the network sees, in threads; what that takes in memory is bounded."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -27,9 +29,14 @@ class Fitted(NamedTuple):
 
 
 class Decoder:
-    """A thread for each core, and one for large pictures, which small ones do not wait for."""
+    """A thread for each core, and one for large pictures, which small ones do not wait for.
 
-    def __init__(self) -> None:
+    Args:
+        told: is told the seconds that each picture took, in its thread.
+    """
+
+    def __init__(self, told: Callable[[float], None] = lambda seconds: None) -> None:
+        self._told = told
         self._small, self._large = ThreadPoolExecutor(cores(), "decode"), ThreadPoolExecutor(1, "decode_large")
 
     async def fit(self, predictor: Predictor, data: bytes) -> Fitted:
@@ -39,21 +46,21 @@ class Decoder:
             PictureError: it cannot be decoded, or has too many pixels.
         """
         loop = asyncio.get_running_loop()
-        fitted = await loop.run_in_executor(self._small, _unless_large, predictor, data)
-        return await loop.run_in_executor(self._large, _fit, predictor, data) if fitted is None else fitted
+        fitted = await loop.run_in_executor(self._small, self._unless_large, predictor, data)
+        return await loop.run_in_executor(self._large, self._fit, predictor, data) if fitted is None else fitted
 
     def close(self) -> None:
         """End the threads, once they have done what waits for them."""
         self._small.shutdown()
         self._large.shutdown()
 
+    def _unless_large(self, predictor: Predictor, data: bytes) -> Fitted | None:
+        with reasons(), open_picture(data, predictor.max_pixels) as picture:
+            large = picture.width * picture.height > LARGE
+        return None if large else self._fit(predictor, data)
 
-def _unless_large(predictor: Predictor, data: bytes) -> Fitted | None:
-    with reasons(), open_picture(data, predictor.max_pixels) as picture:
-        large = picture.width * picture.height > LARGE
-    return None if large else _fit(predictor, data)
-
-
-def _fit(predictor: Predictor, data: bytes) -> Fitted:
-    loaded = predictor.read(data)
-    return Fitted(loaded.pixels, loaded.sides)
+    def _fit(self, predictor: Predictor, data: bytes) -> Fitted:
+        began = time.perf_counter()
+        loaded = predictor.read(data)
+        self._told(time.perf_counter() - began)
+        return Fitted(loaded.pixels, loaded.sides)

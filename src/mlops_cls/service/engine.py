@@ -64,6 +64,8 @@ class Service:
     listeners: list[Listener] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
     on_failure: Callable[[], None] = lambda: None
+    on_decoded: Callable[[float], None] = lambda seconds: None
+    on_computed: Callable[[Sequence[float], float], None] = lambda waits, seconds: None
     stopping: bool = False
     waiting: int = 0
     _running: ExitStack = field(default_factory=ExitStack)
@@ -163,12 +165,12 @@ class Service:
         )
         predictor.classify([_blank(predictor)])  # the first answer takes longer than any later one
         self.predictor, self.version = predictor, predictor.card.digest
-        self._decoder = Decoder()
+        self._decoder = Decoder(self.on_decoded)
         self._running.callback(self._decoder.close)
         for part in self.parts:
             self._running.enter_context(part(self))
         lanes = max(1, cores() // (settings.threads or cores()))
-        batcher = Batcher(predictor.answer, batch=settings.batch, lanes=lanes)
+        batcher = Batcher(predictor.answer, batch=settings.batch, lanes=lanes, told=self.on_computed)
         self._running.callback(batcher.close)
         self._batcher = batcher
 

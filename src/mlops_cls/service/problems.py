@@ -1,5 +1,6 @@
 """What the service says when it refuses: problem details for HTTP (RFC 9457), a sentence for a person in each."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -117,6 +118,13 @@ class Unexpected:
                 raise
             detail = "This was not your fault. The service's log has more under this request id."
             await Refusal("internal", detail).response()(scope, receive, send)
+        except asyncio.CancelledError:
+            # Nothing else cancels a request than the end of the time in which they are finished after SIGTERM.
+            if begun:
+                raise
+            detail = "The service had to end before this was answered; send it again."
+            headers = {"Retry-After": "1", "Connection": "close"}
+            await Refusal("not_ready", detail, headers=headers).response()(scope, receive, send)
 
 
 def in_words(errors: Any) -> str:

@@ -59,7 +59,12 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         await asyncio.sleep(self._lame_duck)
-        # Both at once: whom a socket lets in that nobody accepts from any more is cut off unheard.
+        # Whom the kernel has let in and nobody accepts is cut off. So it is told to let in hardly anybody any more, and
+        # sockets are closed right after the loop has looked, all at once.
+        for listener in sockets or []:
+            listener.listen(0)
+        await asyncio.sleep(TICK)
+        await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for listener in sockets or []:
@@ -84,6 +89,7 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
         http=Connection,
         host=settings.host,
         port=settings.port,
+        log_config=None,  # `logs` has it all
         access_log=False,
         backlog=BACKLOG,
         server_header=False,

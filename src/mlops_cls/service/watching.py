@@ -53,6 +53,11 @@ class Watch:
             self._told = findings, json.dumps(findings.to_dict()).encode()
         return self._told[1]
 
+    def tell(self, picture: str, label: str) -> None:
+        """Take in the true class of a picture, as people gave it; a `Listener`."""
+        if self._window is not None:
+            self._window.tell(picture, label)
+
     @contextmanager
     def beside(self, service: Service) -> Iterator[None]:
         """Measure as long as the service runs; a `Part`."""
@@ -66,11 +71,12 @@ class Watch:
         thread = Thread(target=self._work, args=(reference, self._window), name="watch", daemon=True)
         thread.start()
         service.observers.append(self._observe)
-        service.listeners.append(self._window.tell)
+        service.listeners.append(self.tell)
         try:
             yield
         finally:
             service.observers.remove(self._observe)
+            service.listeners.remove(self.tell)
             self._backlog.close()
             thread.join()
 

@@ -86,7 +86,9 @@ function classes(names) {
 
 function reading(info) {
   const least = info.calibration.threshold;
-  const always = "It answers with one of its classes whatever it is shown. A picture of something else gets one too.";
+  const always =
+    "It answers with one of its classes whatever it is shown: a picture of something else gets one too. " +
+    "All its numbers hold for pictures like those it was tested on.";
   const unsure = `Less than ${percent(least ?? 0, 0)} sure, it leaves the picture to you and shows its best guesses.`;
   const paragraphs = least ? [always, unsure] : [always];
   return paragraphs.map((text) => el("p", { class: "soft" }, text));

@@ -41,8 +41,8 @@ const PARTS = {
 };
 
 function pause({ problem, seconds }) {
-  if (problem?.aboutKey) return "Waits for a key";
-  const reason = problem?.code === "too_many_requests" ? "That was much at once" : "The service is busy";
+  if (problem.aboutKey) return "Waits for a key";
+  const reason = problem.code === "too_many_requests" ? "That was much at once" : "The service is busy";
   return `${reason}: asks again in ${seconds} s`;
 }
 
@@ -89,14 +89,15 @@ function unsure({ label, confidence }, needed) {
 
 const sign = (letter) => el("span", { class: "sign", "aria-hidden": "true" }, letter);
 
-function truth({ true_label: label, label: found }) {
+function truth({ true_label: label, label: found, abstains }) {
   if (label === undefined) return null;
   const right = label === found;
+  const said = abstains ? `The best guess is ${right ? "right" : "wrong"}` : right ? "Right" : "Wrong";
   return el(
     "p",
     { class: right ? "truth right" : "truth wrong" },
     sign(right ? "✓" : "✗"),
-    right ? "Right: that is what it is." : "Wrong: it is ",
+    right ? `${said}.` : `${said}: it is `,
     !right && el("b", { dir: "auto" }, label),
   );
 }

@@ -94,6 +94,7 @@ function changed(entry) {
 async function renew() {
   info = await askInfo().catch(() => info);
   showModel(info);
+  for (const entry of results.entries) results.update(entry); // they now say that another one answered
 }
 
 function complain(text) {

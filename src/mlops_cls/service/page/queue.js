@@ -11,6 +11,7 @@ export class Queue {
   #lanes = 0;
   #stop = new AbortController();
   #openAt = 0;
+  #why = null; // of the last wait
 
   /**
    * `send(entry, signal)` returns what is then known of it or throws a `Problem`; `changed(entry)` is told of every
@@ -56,21 +57,21 @@ export class Queue {
       } catch (problem) {
         if (problem.aboutKey) await this.#untilKey(entry, problem, signal);
         else if (!problem.passes || tries >= TRIES) throw problem;
-        else this.#close(entry, problem, tries);
+        else this.#close(problem, tries);
       }
     }
   }
 
-  #close(entry, problem, tries) {
+  #close(problem, tries) {
     // No sooner than the service says, and later each time: in all a minute and more.
     const seconds = Math.min(Math.max(problem.wait ?? 1, 2 ** (tries - 2)), LONGEST);
     this.#openAt = Math.max(this.#openAt, Date.now() + 1000 * seconds);
-    entry.problem = problem;
+    this.#why = problem;
   }
 
   async #untilOpen(entry, signal) {
     for (let left; (left = this.#openAt - Date.now()) > 0; ) {
-      this.#tell(entry, "pausing", { seconds: Math.ceil(left / 1000) });
+      this.#tell(entry, "pausing", { problem: this.#why, seconds: Math.ceil(left / 1000) });
       await sleep(Math.min(left, 1000), signal);
     }
     if (signal.aborted) throw cancelled();

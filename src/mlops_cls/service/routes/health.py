@@ -34,7 +34,7 @@ async def info(service: ServiceOf) -> dict[str, Any]:
     card = predictor.card.to_dict()
     shown = ("classes", "attributes", "preprocess", "architecture", "calibration", "scores", "intervals")
     return {
-        "name": card["architecture"]["name"],
+        "name": predictor.card.title,
         "model_version": service.version,
         "backend": predictor.backend,
         **{name: card[name] for name in shown},

@@ -1,0 +1,127 @@
+"""How the service ends while clients are asking, as a process."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
+
+import pytest
+
+from mlops_cls.bundle import Bundle
+from mlops_cls.errors import Interrupted
+
+SECONDS = 60
+HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+
+
+class Answer(NamedTuple):
+    """Status, whether the connection ends with it, and the body."""
+
+    status: int
+    last: bool
+    body: bytes
+
+
+@contextmanager
+def process(bundle: Bundle, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start a service, and give it with its port once it is ready."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlops_cls.serve", str(bundle.folder), "--port", str(port), *flags]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        eventually(lambda: status_of(port, "/ready") == 200)
+        yield running, port
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def status_of(port: int, path: str) -> int | None:
+    connection = HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        return connection.getresponse().status
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def ask(connection: HTTPConnection, picture: bytes) -> Answer | None:
+    """Return the answer; None where nobody listens any more. Whoever let us in and gives no whole answer fails."""
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + picture + b"\r\n--b--\r\n"
+    if connection.sock is None:
+        try:
+            connection.connect()
+        except ConnectionRefusedError:
+            return None
+    connection.request("POST", "/predict", body, {"Content-Type": "multipart/form-data; boundary=b"})
+    response = connection.getresponse()
+    return Answer(response.status, response.will_close, response.read())
+
+
+def ask_on(port: int, picture: bytes, told: Event) -> list[Answer]:
+    """Ask without a pause until nobody listens any more, after the service was told to end."""
+    answers, connection = [], HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+    while answer := ask(connection, picture):
+        answers.append(answer)
+    assert told.is_set()
+    return answers
+
+
+def test_nobody_who_asks_while_the_service_ends_is_left_without_an_answer(tiny_bundle: Bundle, sample: Path) -> None:
+    told, picture = Event(), sample.read_bytes()
+    with ThreadPoolExecutor(6) as clients, process(tiny_bundle, "--drain-seconds=10") as (running, port):
+        asking = [clients.submit(ask_on, port, picture, told) for _ in range(6)]
+        ask(HTTPConnection("127.0.0.1", port, timeout=SECONDS), picture)
+        told.set()
+        running.send_signal(signal.SIGTERM)
+        eventually(lambda: status_of(port, "/ready") == 503)
+        assert status_of(port, "/health") == 200
+        answers = [answer for each in asking for answer in each.result()]
+        assert running.wait(SECONDS) == 0
+    assert {answer.status for answer in answers} == {200}
+    assert all(json.loads(answer.body)["predictions"][0]["label"] for answer in answers)
+    assert all(each.result()[-1].last for each in asking)
+
+
+def test_a_client_that_dawdles_does_not_keep_the_service_alive_and_is_told(tiny_bundle: Bundle) -> None:
+    with process(tiny_bundle, "--drain-seconds=2") as (running, port):
+        with socket.create_connection(("127.0.0.1", port), SECONDS) as client:
+            client.sendall(HEAD + b"Content-Length: 1000\r\n\r\n--b\r\n")
+            eventually(lambda: status_of(port, "/health") == 200)
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(SECONDS) == 0
+            assert client.recv(65536).startswith(b"HTTP/1.1 503 ")
+        assert running.stderr is not None
+        assert b"Traceback" not in running.stderr.read()
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_service_at_once(tiny_bundle: Bundle, first: signal.Signals) -> None:
+    with (
+        process(tiny_bundle, "--drain-seconds=600") as (running, port),
+        socket.create_connection(("127.0.0.1", port), SECONDS) as client,
+    ):
+        client.sendall(HEAD + b"Content-Length: 1000\r\n\r\n--b\r\n")
+        running.send_signal(first)
+        eventually(lambda: status_of(port, "/ready") != 200)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(SECONDS) == Interrupted.exit_code
