@@ -53,11 +53,6 @@ class Watch:
             self._told = findings, json.dumps(findings.to_dict()).encode()
         return self._told[1]
 
-    def tell(self, picture: str, label: str) -> None:
-        """Take in the true class of a picture, as people gave it; a `Listener`."""
-        if self._window is not None:
-            self._window.tell(picture, label)
-
     @contextmanager
     def beside(self, service: Service) -> Iterator[None]:
         """Measure as long as the service runs; a `Part`."""
