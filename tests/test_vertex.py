@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,23 @@ def test_a_job_keeps_its_run_or_its_model_where_they_are_lost(bucket: Path, tmp_
     predictor = mc.Predictor.load(bucket / "jobs" / "tiny" / "model")
     assert predictor.card.classes == mc.Run.open(run).card.classes
     assert {path.name for path in tmp_path.iterdir()} == {"gcs", "prepared"}
+
+
+def test_a_job_that_loses_its_machine_after_its_run_trains_once_more(
+    bucket: Path, tiny_run: mc.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bucket / "jobs" / "tiny" / "checkpoints").mkdir(parents=True)
+    monkeypatch.setattr(train, "_train", lambda config: tiny_run)
+    monkeypatch.setenv("CLOUD_ML_JOB_ID", "42")
+    train.main(TINY)
+    model = bucket / "jobs" / "tiny" / "model"
+    shutil.rmtree(model)
+    monkeypatch.setattr(train, "_train", None)  # which would be called
+    train.main(TINY)
+    assert mc.Predictor.load(model).card.classes == tiny_run.card.classes
+    monkeypatch.setenv("CLOUD_ML_JOB_ID", "43")
+    with pytest.raises(TypeError):
+        train.main(TINY)
 
 
 def test_a_folder_that_was_given_is_overruled(bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mlops_cls.cli import run_verb
 from mlops_cls.importing import without_collection
 from mlops_cls.interruption import Interruption
-from mlops_cls.vertex import machines, model_folder, run_folder
+from mlops_cls.vertex import finished_run, machines, model_folder, note_finished, run_folder
 
 if TYPE_CHECKING:
     from mlops_cls.config import Config
@@ -32,6 +32,18 @@ def main(arguments: list[str]) -> None:
 
 def _fit(config: "Config") -> "Run":
     _keep_on_vertex(config)
+    settings = repr(config)
+    done = finished_run(settings)
+    if done is not None:
+        from mlops_cls.run import Run
+
+        return Run.open(done)
+    run = _train(config)
+    note_finished(settings, run.folder)
+    return run
+
+
+def _train(config: "Config") -> "Run":
     # Imported only now, so that help and the refusal of a mistyped setting come without waiting for torch.
     from mlops_cls.launch import launch, processes_to_start
 

@@ -6,11 +6,13 @@ https://cloud.google.com/vertex-ai/docs/training/code-requirements#environment-v
 import json
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
+from mlops_cls.atomic import write_text
 from mlops_cls.errors import ConfigError
 
-CHECKPOINTS, MODEL, CLUSTER = "AIP_CHECKPOINT_DIR", "AIP_MODEL_DIR", "CLUSTER_SPEC"
+CHECKPOINTS, MODEL, CLUSTER, JOB = "AIP_CHECKPOINT_DIR", "AIP_MODEL_DIR", "CLUSTER_SPEC", "CLOUD_ML_JOB_ID"
 MOUNT = "MLOPS_CLS_GCS"
 """Variable with the folder that buckets are mounted in, if it is not /gcs."""
 
@@ -31,7 +33,27 @@ def model_folder() -> Path | None:
     Raises:
         ConfigError: the bucket is not mounted.
     """
-    return _mounted(MODEL) if os.environ.get("NODE_RANK", "0") == "0" else None
+    return _mounted(MODEL) if _first_machine() else None
+
+
+def finished_run(settings: str) -> Path | None:
+    """Return the run of these settings that this very job has finished, before its machine went and it began anew."""
+    marker = _marker(settings)
+    return Path(marker.read_text(encoding="utf-8")) if marker is not None and marker.is_file() else None
+
+
+def note_finished(settings: str, folder: Path) -> None:
+    """Note for `finished_run` where the finished run of these settings lies."""
+    marker = _marker(settings)
+    if marker is not None and _first_machine():
+        write_text(marker, str(folder))
+
+
+def _marker(settings: str) -> Path | None:
+    folder, job = _mounted(CHECKPOINTS), os.environ.get(JOB)
+    if folder is None or not job:
+        return None
+    return folder / f".job-{sha256(f'{job} {settings}'.encode()).hexdigest()[:16]}"
 
 
 def machines(environment: Mapping[str, str]) -> dict[str, str]:
@@ -46,6 +68,10 @@ def machines(environment: Mapping[str, str]) -> dict[str, str]:
     this = hosts.index(pools[task["type"]][task["index"]])
     address, _, port = hosts[0].rpartition(":")
     return {"NNODES": str(len(hosts)), "NODE_RANK": str(this), "MASTER_ADDR": address, "MASTER_PORT": port}
+
+
+def _first_machine() -> bool:
+    return os.environ.get("NODE_RANK", "0") == "0"
 
 
 def _mounted(variable: str) -> Path | None:
