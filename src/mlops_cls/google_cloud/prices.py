@@ -1,7 +1,8 @@
 """List prices, for an estimate before money is spent; nothing else reads them.
 
 US dollars an hour in us-central1, without spot or other discounts: https://cloud.google.com/vertex-ai/pricing. What
-Vertex AI lists for training is Compute Engine's price of the parts and 15 % more; both lists agreed for n1-standard-4.
+Vertex AI lists for training is Compute Engine's price of the parts and 15 % more. Compared with its list: n1-standard-4
+in October 2026, T4 earlier. The other parts are as Compute Engine listed them before, and were not looked up again.
 Machines that are missing here have no estimate.
 """
 

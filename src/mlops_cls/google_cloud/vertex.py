@@ -175,10 +175,8 @@ def _cost(order: Order) -> str:
     if order.price is None:
         return f"not known here for {order.machine.type}: {SOURCE}"
     spot = "; spot machines cost less" if order.spot else ""
-    most = order.hours * order.price
-    return (
-        f"about {order.price:.2f} USD an hour, {most:.2f} at most (--hours {order.hours:g}); list price of {DATE}{spot}"
-    )
+    most = f"{order.hours * order.price:.2f} at most (--hours {order.hours:g})"
+    return f"about {order.price:.2f} USD an hour, {most}; an estimate by list prices of us-central1, {DATE}{spot}"
 
 
 def _region(options: argparse.Namespace) -> str:
@@ -193,9 +191,7 @@ def _hours(text: str) -> float:
     except ValueError:
         hours = 0
     if not 0 < hours <= 24 * 7:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of hours up to 168, a week, which is Vertex AI's limit"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours up to 168, a week")
     return hours
 
 
