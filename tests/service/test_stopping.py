@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Event
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pytest
 
@@ -32,18 +32,20 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def process(bundle: Bundle, *flags: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def process(
+    bundle: Bundle, *flags: str, log: int | IO[bytes] = subprocess.DEVNULL
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Start a service, and give it with its port once it is ready."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "mlops_cls.serve", str(bundle.folder), "--port", str(port), *flags]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE)
+    running = subprocess.Popen(command, stderr=log)
     try:
         eventually(lambda: status_of(port, "/ready") == 200)
         yield running, port
     finally:
         running.kill()
-        running.communicate()
+        running.wait()
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -79,9 +81,10 @@ def ask(connection: HTTPConnection, picture: bytes) -> Answer | None:
 
 def ask_on(port: int, picture: bytes, told: Event) -> list[Answer]:
     """Ask without a pause until nobody listens any more, after the service was told to end."""
-    answers, connection = [], HTTPConnection("127.0.0.1", port, timeout=SECONDS)
-    while answer := ask(connection, picture):
-        answers.append(answer)
+    answers = []
+    with closing(HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
+        while answer := ask(connection, picture):
+            answers.append(answer)
     assert told.is_set()
     return answers
 
@@ -90,11 +93,10 @@ def test_nobody_who_asks_while_the_service_ends_is_left_without_an_answer(tiny_b
     told, picture = Event(), sample.read_bytes()
     with ThreadPoolExecutor(6) as clients, process(tiny_bundle, "--drain-seconds=10") as (running, port):
         asking = [clients.submit(ask_on, port, picture, told) for _ in range(6)]
-        ask(HTTPConnection("127.0.0.1", port, timeout=SECONDS), picture)
+        with closing(HTTPConnection("127.0.0.1", port, timeout=SECONDS)) as connection:
+            assert ask(connection, picture)
         told.set()
         running.send_signal(signal.SIGTERM)
-        eventually(lambda: status_of(port, "/ready") == 503)
-        assert status_of(port, "/health") == 200
         answers = [answer for each in asking for answer in each.result()]
         assert running.wait(SECONDS) == 0
     assert {answer.status for answer in answers} == {200}
@@ -102,16 +104,15 @@ def test_nobody_who_asks_while_the_service_ends_is_left_without_an_answer(tiny_b
     assert all(each.result()[-1].last for each in asking)
 
 
-def test_a_client_that_dawdles_does_not_keep_the_service_alive_and_is_told(tiny_bundle: Bundle) -> None:
-    with process(tiny_bundle, "--drain-seconds=2") as (running, port):
+def test_a_client_that_dawdles_does_not_keep_the_service_alive_and_is_told(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+b") as log, process(tiny_bundle, "--drain-seconds=2", log=log) as (running, port):
         with socket.create_connection(("127.0.0.1", port), SECONDS) as client:
             client.sendall(HEAD + b"Content-Length: 1000\r\n\r\n--b\r\n")
             eventually(lambda: status_of(port, "/health") == 200)
             running.send_signal(signal.SIGTERM)
             assert running.wait(SECONDS) == 0
             assert client.recv(65536).startswith(b"HTTP/1.1 503 ")
-        assert running.stderr is not None
-        assert b"Traceback" not in running.stderr.read()
+        assert b"Traceback" not in (tmp_path / "log").read_bytes()
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
@@ -125,3 +126,13 @@ def test_a_second_signal_ends_the_service_at_once(tiny_bundle: Bundle, first: si
         eventually(lambda: status_of(port, "/ready") != 200)
         running.send_signal(signal.SIGTERM)
         assert running.wait(SECONDS) == Interrupted.exit_code
+
+
+def test_a_service_that_is_about_to_end_says_so_and_goes_on_answering(serve: Callable[..., Any], sample: Path) -> None:
+    with serve() as client:
+        client.app.state.service.stopping = True
+        refused = client.get("/ready")
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+        assert refused.headers["retry-after"]
+        assert client.get("/health").status_code == 200
+        assert client.post("/predict", files={"file": sample.read_bytes()}).status_code == 200

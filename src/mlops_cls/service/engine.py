@@ -173,6 +173,8 @@ class Service:
         batcher = Batcher(predictor.answer, batch=settings.batch, lanes=lanes, told=self.on_computed)
         self._running.callback(batcher.close)
         self._batcher = batcher
+        name, classes = predictor.card.architecture.name, predictor.card.num_classes
+        log.info("ready: %s %s of %d classes, on %s", name, self.version, classes, predictor.backend)
 
 
 def _bundle(model: str) -> str:

@@ -1,6 +1,7 @@
 """How the service ends: whoever has asked is answered, whoever asks meanwhile is told to go elsewhere."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -26,6 +27,8 @@ HEARD = 1.0
 """Most seconds in which who has just come in may say what he wants, before connections without a request are closed."""
 TICK = 0.1
 
+log = logging.getLogger(__name__)
+
 
 class Server(uvicorn.Server):
     """Ends with 0 after SIGTERM and Ctrl-C, which are how a service is meant to end; a second signal ends it at once.
@@ -43,6 +46,8 @@ class Server(uvicorn.Server):
         # uvicorn raises the signal again when it has finished, for whoever listened before it.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        for listener in sockets or []:
+            log.info("listening on %s", _address(listener))
         super().run(sockets)
 
     def stop(self) -> None:
@@ -77,6 +82,11 @@ class Server(uvicorn.Server):
             await asyncio.sleep(TICK)
             if all(connection.cycle for connection in self.server_state.connections):  # type: ignore[union-attr]
                 return
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _lame_duck(settings: Settings) -> float:
