@@ -32,7 +32,7 @@ def test_numbers_are_compared_otherwise_than_by_scipys_exact_test(shift: float) 
     found, most = compare_numbers(known, now)
     exact = ks_2samp(known, now, method="exact")
     assert found.statistic == found.effect == pytest.approx(exact.statistic)
-    assert np.log10(found.p) == pytest.approx(np.log10(exact.pvalue), rel=0.02, abs=0.1)
+    assert np.log10(found.p) == pytest.approx(np.log10(exact.pvalue), rel=0.02, abs=0.01)
     assert abs((known <= most).mean() - (now <= most).mean()) == pytest.approx(exact.statistic)
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from mlops_cls.monitoring import comparing
 from mlops_cls.monitoring.drift import ENOUGH, LEAST, Sample, find_changes
@@ -161,11 +162,9 @@ def test_accuracy_has_another_interval_than_wilsons(right: int, number: int) -> 
     truth = np.r_[np.zeros(right), np.ones(number - right), np.full(5, UNTOLD)].astype(np.int64)
     found = accuracy_of(np.zeros(number + 5, np.int64), truth)
     assert found is not None
-    share, z = right / number, 1.959964
-    middle = (share + z**2 / 2 / number) / (1 + z**2 / number)
-    half = z / (1 + z**2 / number) * np.sqrt(share * (1 - share) / number + z**2 / 4 / number**2)
-    assert (found.value, found.pictures) == (share, number)
-    assert (found.low, found.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
+    expected = binomtest(right, number).proportion_ci(method="wilson")
+    assert (found.value, found.pictures) == (right / number, number)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
     assert accuracy_of(np.zeros(3, np.int64), np.full(3, UNTOLD)) is None
 
 

@@ -34,13 +34,19 @@ def compare_numbers(reference: Numbers, now: Numbers) -> tuple[Found, float]:
     """Return the two-sample Kolmogorov-Smirnov test, and the value at which the two differ most.
 
     Its effect is the statistic itself: of some value, so large a share more of one sample lies below it than of the
-    other. Ties, such as those of pictures that all have the same size, make the p value larger, never smaller.
+    other. Ties, such as those of pictures that all have the same size, make the p value larger, never smaller. That is
+    the limit's, with the correction of Stephens 1970 (J. R. Stat. Soc. B 32, 115-122) for few pictures: `scipy.stats`
+    has more digits, and would take 50 MB of a service's memory.
     """
-    from scipy.stats import ks_2samp  # takes half a second to import
+    from scipy.special import kolmogorov  # takes a third of a second to import
 
-    tested = ks_2samp(reference, now, method="asymp")
-    distance = float(tested.statistic)
-    return Found(distance, float(tested.pvalue), distance), float(tested.statistic_location)
+    places = np.concatenate([reference, now])
+    below, below_now = (np.searchsorted(np.sort(each), places, side="right") / len(each) for each in (reference, now))
+    distances = np.abs(below - below_now)
+    most = int(distances.argmax())
+    distance, root = float(distances[most]), float(np.sqrt(len(reference) * len(now) / len(places)))
+    p = float(kolmogorov((root + 0.12 + 0.11 / root) * distance))
+    return Found(distance, p, distance), float(places[most])
 
 
 def compare_classes(reference: Counts, now: Counts, generator: np.random.Generator) -> Found:
@@ -98,7 +104,7 @@ def probability(statistic: float, draws: Draws, *, skewness: float) -> float:
     deviation = float(draws.std())
     if hits >= COUNTED or deviation == 0:
         return (1 + hits) / (1 + len(draws))
-    from scipy.special import gammaincc  # takes a third of a second to import
+    from scipy.special import gammaincc
 
     shape = 4 / skewness**2
     standardised = (statistic - float(draws.mean())) / deviation

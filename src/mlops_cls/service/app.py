@@ -10,6 +10,7 @@ from mlops_cls.predictor import Predictor
 from mlops_cls.service import logs, problems
 from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.compat.install import add_compat
+from mlops_cls.service.describing import describe
 from mlops_cls.service.engine import Service
 from mlops_cls.service.exchanges import Exchanges, Traffic
 from mlops_cls.service.guards.install import add_guards
@@ -60,6 +61,7 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         app.include_router(routes.router)
     if settings.docs:
         app.include_router(docs.router)
+    describe(app, settings)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     app.add_middleware(Holding, most=HELD * settings.max_request_bytes)

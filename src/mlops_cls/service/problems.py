@@ -132,7 +132,8 @@ class Unexpected:
 
 def in_words(errors: Any) -> str:
     """Return one sentence for what pydantic found wrong."""
-    return "; ".join(f"{'.'.join(map(str, error['loc'][1:] or error['loc']))}: {error['msg']}" for error in errors)
+    said = [f"{'.'.join(map(str, error['loc'][1:] or error['loc']))[:100]}: {error['msg']}" for error in errors]
+    return "; ".join(said)[:500]
 
 
 def _of_framework(request: Request, error: HTTPException) -> Refusal:

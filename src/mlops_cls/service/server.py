@@ -1,6 +1,7 @@
 """How the service ends: whoever has asked is answered, whoever asks meanwhile is told to go elsewhere."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -29,6 +30,8 @@ KEEP_ALIVE = 75
 """Seconds for which an idle connection stays: longer than the 60 of balancers such as nginx and ALB, which would send
 the next request into one that is just being closed."""
 
+log = logging.getLogger(__name__)
+
 
 class Server(uvicorn.Server):
     """Ends with 0 after SIGTERM and Ctrl-C, which are how a service is meant to end; a second signal ends it at once.
@@ -46,6 +49,8 @@ class Server(uvicorn.Server):
         # uvicorn raises the signal again when it has finished, for whoever listened before it.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        for listener in sockets or []:
+            log.info("listening on %s", _address(listener))
         super().run(sockets)
 
     def stop(self) -> None:
@@ -80,6 +85,11 @@ class Server(uvicorn.Server):
             await asyncio.sleep(TICK)
             if all(connection.cycle for connection in self.server_state.connections):  # type: ignore[union-attr]
                 return
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _lame_duck(settings: Settings) -> float:

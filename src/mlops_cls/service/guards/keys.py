@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Sequence
 from hashlib import sha256
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -32,7 +33,7 @@ class Keys:
         self._app, self._digests = app, [sha256(key.encode()).digest() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = None if scope["type"] != "http" or is_open(scope) else self._refusal(scope)
+        refusal = None if scope["type"] != "http" or is_open(get_route_path(scope)) else self._refusal(scope)
         await (self._app if refusal is None else refusal.response())(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
