@@ -110,13 +110,15 @@ def test_nobody_who_asks_while_the_service_ends_is_left_without_an_answer(tiny_b
 
 
 def test_a_client_that_dawdles_does_not_keep_the_service_alive_and_is_told(tiny_bundle: Bundle) -> None:
-    with process(tiny_bundle, "--drain-seconds=2") as (running, port):
-        with socket.create_connection(("127.0.0.1", port), SECONDS) as client:
-            client.sendall(HEAD + b"Content-Length: 1000\r\n\r\n--b\r\n")
-            eventually(lambda: status_of(port, "/health") == 200)
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(SECONDS) == 0
-            assert client.recv(65536).startswith(b"HTTP/1.1 503 ")
+    with (
+        process(tiny_bundle, "--drain-seconds=2") as (running, port),
+        socket.create_connection(("127.0.0.1", port), SECONDS) as client,
+    ):
+        client.sendall(HEAD + b"Content-Length: 1000\r\n\r\n--b\r\n")
+        eventually(lambda: status_of(port, "/health") == 200)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(SECONDS) == 0
+        assert client.recv(65536).startswith(b"HTTP/1.1 503 ")
 
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
