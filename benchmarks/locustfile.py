@@ -38,7 +38,7 @@ class Sender(FastHttpUser):
             seconds = time.perf_counter() - start
             right = response.status_code == 200 and label_of(response.content) == label
             retry = (response.headers or {}).get("retry-after", "")
-            error = type(response.error).__name__ if response.error else ""
+            error = "" if response.status_code else "no answer"
             answered.append(Answered(start, seconds, response.status_code, right, retry, error))
             if response.status_code == 200 and not right:
                 response.failure("another label than the predictor's")

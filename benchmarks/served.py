@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import psutil
@@ -66,15 +67,17 @@ def serving(side: str, model: Path, *flags: str) -> Iterator[Served]:
     """
     port = _free_port()
     start = time.perf_counter()
-    process = subprocess.Popen(command_of(side, model, port, flags), stdout=subprocess.DEVNULL, env=_environment())
-    served = Served(port, process, 0.0)
-    try:
-        _wait(served, start)
-        served.seconds_to_ready = time.perf_counter() - start
-        yield served
-    finally:
-        if process.poll() is None:
-            served.stop()
+    # The log of every request goes to a file, as it would to a collector.
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command_of(side, model, port, flags), stdout=log, stderr=log, env=_environment())
+        served = Served(port, process, 0.0)
+        try:
+            _wait(served, start, log)
+            served.seconds_to_ready = time.perf_counter() - start
+            yield served
+        finally:
+            if process.poll() is None:
+                served.stop()
 
 
 def _environment() -> dict[str, str]:
@@ -89,14 +92,13 @@ def _free_port() -> int:
         return port
 
 
-def _wait(served: Served, start: float) -> None:
-    while time.perf_counter() < start + START_WITHIN:
-        if served.process.poll() is not None:
-            sys.exit(f"the service ended with {served.process.returncode}: {' '.join(map(str, served.process.args))}")
+def _wait(served: Served, start: float, log: IO[bytes]) -> None:
+    while served.process.poll() is None and time.perf_counter() < start + START_WITHIN:
         if status_of(served.port, "/ready") == 200:
             return
         time.sleep(0.01)
-    sys.exit(f"not ready within {START_WITHIN:.0f} s: {' '.join(map(str, served.process.args))}")
+    log.seek(0)
+    sys.exit(f"not ready within {START_WITHIN:.0f} s:\n{log.read().decode(errors='replace')[-4000:]}")
 
 
 def status_of(port: int, path: str) -> int | None:

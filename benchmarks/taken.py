@@ -59,11 +59,12 @@ class Taken:
     @property
     def wrong(self) -> int:
         """Answers with status 200 and another label."""
-        return self.statuses[200] - len(self.right)
+        return sum(each.status == 200 and not each.right for each in self.answered)
 
     @property
     def failures(self) -> int:
-        return len(self.answered) - len(self.right)
+        """All but right answers; there must have been some."""
+        return len(self.answered) - len(self.right) if self.answered else 1
 
     def quantile(self, q: float) -> float:
         """Return seconds until an answer of status 200."""

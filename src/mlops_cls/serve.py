@@ -28,10 +28,9 @@ def main(arguments: list[str]) -> None:
     settings = Settings.read(os.environ, {name: value for name, value in flags.items() if value is not None})
     if not settings.model:
         raise ConfigError("which model? Give a bundle, or its place in the variable MODEL\n" + EXAMPLE)
-    logs.start(settings.logs, os.environ)
     app = create_app(settings=settings)
     server = Server(app, app.state.service)
-    with _listening(settings) as listener:
+    with _listening(settings) as listener, logs.saying(settings.logs, os.environ):
         server.run([listener])
     failure = app.state.service.failure
     if failure is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from visiting import address, pictures, served  # noqa: F401 (fixtures)
 
 from browser import chromium, visit  # noqa: F401 (fixtures)
 from mlops_cls.bundle import Bundle

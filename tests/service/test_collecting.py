@@ -2,23 +2,18 @@
 
 import io
 import json
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+from verb import Verb, wait_until
 
 from google_storage import google_storage
 from mlops_cls.bundle import Bundle
@@ -48,14 +43,6 @@ def post(client: Any, *contents: bytes, name: str = "x.png", **headers: str) -> 
 def collector_of(client: TestClient) -> Collector:
     collector: Collector = client.app.state.collector  # type: ignore[attr-defined]
     return collector
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it does not happen")
 
 
 def names(folder: Path) -> list[str]:
@@ -291,42 +278,16 @@ def test_files_of_another_process_are_never_counted(collection: Path, monkeypatc
     assert not space.make(1000)
 
 
-class Process:
-    """The verb in a process of its own."""
-
-    def __init__(self, *arguments: object, **variables: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        command = [sys.executable, "-m", "mlops_cls.serve", *map(str, arguments), "--port", str(self.port)]
-        pipe, environment = subprocess.PIPE, os.environ | variables
-        self.process = subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
-        wait_until(self.ready)
-
-    def ready(self) -> bool:
-        assert self.process.poll() is None, self.process.communicate()[0]
-        try:
-            return self.client.get("/ready").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def end(self, number: int) -> str:
-        self.client.close()
-        self.process.send_signal(number)
-        return self.process.communicate(timeout=60)[0]
-
-
 def test_records_are_lost_when_the_service_is_told_to_end(tiny_bundle: Bundle, sample: Path, tmp_path: Path) -> None:
     with google_storage(tmp_path / "gcs") as address, pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", address)
         place = "gs://pictures/kept"
-        service = Process(tiny_bundle.folder, "--collect", "pictures", "--collect-to", place)
-        answers = [post(service.client, sample.read_bytes()) for _ in range(10)]
-        feedback = {"id": answers[3]["predictions"][0]["id"], "label": tiny_bundle.card.classes[0]}
-        assert service.client.post("/feedback", json=feedback).status_code == 202
-        said = service.end(signal.SIGTERM)
-        assert service.process.returncode == 0, said
+        with Verb(tiny_bundle.folder, "--collect", "pictures", "--collect-to", place) as service:
+            answers = [post(service.client, sample.read_bytes()) for _ in range(10)]
+            feedback = {"id": answers[3]["predictions"][0]["id"], "label": tiny_bundle.card.classes[0]}
+            assert service.client.post("/feedback", json=feedback).status_code == 202
+            said = service.end(signal.SIGTERM)
+            assert service.process.returncode == 0, said
         collection = Collection.open(place)
         found = collection.read()
         assert sorted(record.request_id for record in found.records) == sorted(each["request_id"] for each in answers)
@@ -338,10 +299,10 @@ def test_records_are_lost_when_the_service_is_told_to_end(tiny_bundle: Bundle, s
 def test_a_killed_service_leaves_a_folder_that_cannot_be_read(
     tiny_bundle: Bundle, sample: Path, tmp_path: Path
 ) -> None:
-    service = Process(tiny_bundle.folder, "--collect", "pictures", "--collect-to", tmp_path / "kept")
-    answers = [post(service.client, sample.read_bytes())["request_id"] for _ in range(30)]
-    wait_until(lambda: len(list(tmp_path.glob("kept/*/records-*.jsonl"))) == 1)
-    service.end(signal.SIGKILL)
+    with Verb(tiny_bundle.folder, "--collect", "pictures", "--collect-to", tmp_path / "kept") as service:
+        answers = [post(service.client, sample.read_bytes())["request_id"] for _ in range(30)]
+        wait_until(lambda: len(list(tmp_path.glob("kept/*/records-*.jsonl"))) == 1)
+        service.end(signal.SIGKILL)
     collection = Collection.open(tmp_path / "kept")
     found = collection.read()
     assert {record.request_id for record in found.records} <= set(answers)

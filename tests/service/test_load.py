@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from starlette.types import Message, Receive, Scope, Send
 
 from mlops_cls.bundle import Bundle
 from mlops_cls.pictures import Loaded, PictureSource, Pixels
@@ -22,6 +23,7 @@ from mlops_cls.service import decoding
 from mlops_cls.service.app import create_app
 from mlops_cls.service.decoding import Decoder
 from mlops_cls.service.engine import Service
+from mlops_cls.service.holding import Holding
 from mlops_cls.service.problems import Refusal
 from mlops_cls.service.server import Server
 from mlops_cls.service.settings import Settings
@@ -139,7 +141,9 @@ def test_a_client_that_leaves_costs_no_inference(gated: Gated) -> None:
         gated.open.set()
         assert first.result().status_code == 200
         assert send(url, grey(30)).status_code == 200
+        counted = httpx.get(f"{url}/metrics").text
     assert gated.given[1:] == [10, 30]
+    assert 'mlops_cls_requests_total{method="POST",route="/predict",status="499"} 1.0' in counted
 
 
 def test_an_error_in_the_network_is_told_without_a_word_of_it_and_the_service_goes_on(gated: Gated) -> None:
@@ -210,3 +214,36 @@ def test_a_service_asked_beyond_its_queue_says_busy(gated: Gated) -> None:
     service = Service(Settings(queue=2), gated.predictor, waiting=2)
     with pytest.raises(Refusal, match="2 pictures are waiting"):
         service.check_room()
+
+
+def test_clients_that_send_slowly_hold_no_more_memory_than_all_of_them_may() -> None:
+    async def test() -> None:
+        go_on = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive())["more_body"]:
+                await go_on.wait()
+
+        async def ask(*chunks: bytes) -> None:
+            messages = iter([{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks])
+
+            async def receive() -> Message:
+                return next(messages, {"type": "http.request", "body": b"", "more_body": False})
+
+            await holding({"type": "http"}, receive, _nobody)
+
+        holding = Holding(app, most=10)
+        slow = asyncio.create_task(ask(b"12345678"))
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal, match="Try again") as refused:
+            await ask(b"1234")
+        assert (refused.value.status, "Retry-After" in refused.value.headers) == (503, True)
+        go_on.set()
+        await slow
+        await ask(b"1234", b"5678")
+
+    asyncio.run(test())
+
+
+async def _nobody(_: Message) -> None:
+    raise AssertionError("nothing is answered")

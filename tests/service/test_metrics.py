@@ -198,3 +198,23 @@ def test_drift_is_seen_by_nobody_who_is_on_call(serve: Serve, tmp_path: Path, ti
         assert value(series, "drift_p_value", test=test["name"]) == pytest.approx(test["p_adjusted"])
         assert value(series, "drift_effect", test=test["name"]) == pytest.approx(test["effect"])
     assert value(series, "feedback_accuracy_ratio") == told["accuracy"]["value"] == 1
+
+
+def test_the_page_names_a_metric_that_is_not_there_or_forgets_one(
+    serve: Serve, sample: Path, tmp_path: Path, tiny_bundle: Bundle
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    named = set(re.findall(r"mlops_cls_[a-z_]+", page))
+    with serve(window=100, collect="metadata", collect_to=str(tmp_path)) as client:
+        answer = classify(client, sample.read_bytes()).json()["predictions"][0]
+        client.post("/feedback", json={"id": answer["id"], "label": answer["label"]})
+        for _ in range(ENOUGH):
+            classify(client, sample.read_bytes())
+        while ("mlops_cls_drift", frozenset()) not in (series := read(client)):
+            time.sleep(0.05)
+        client.get("/nothing")
+        series = read(client)
+    there = {name for name, _ in series if name.startswith("mlops_cls_")}
+    families = {re.sub("_(bucket|sum|count)$", "", name) for name in there}
+    assert named - there - families == set()
+    assert families - named == set()

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincc, kolmogorov
 
 from mlops_cls.monitoring.statistics import Numbers
 
@@ -39,6 +38,8 @@ def compare_numbers(reference: Numbers, now: Numbers) -> tuple[Found, float]:
     the limit's, with the correction of Stephens 1970 (J. R. Stat. Soc. B 32, 115-122) for few pictures: `scipy.stats`
     has more digits, and would take 50 MB of a service's memory.
     """
+    from scipy.special import kolmogorov  # takes a third of a second to import
+
     places = np.concatenate([reference, now])
     below, below_now = (np.searchsorted(np.sort(each), places, side="right") / len(each) for each in (reference, now))
     distances = np.abs(below - below_now)
@@ -103,6 +104,8 @@ def probability(statistic: float, draws: Draws, *, skewness: float) -> float:
     deviation = float(draws.std())
     if hits >= COUNTED or deviation == 0:
         return (1 + hits) / (1 + len(draws))
+    from scipy.special import gammaincc
+
     shape = 4 / skewness**2
     standardised = (statistic - float(draws.mean())) / deviation
     return float(gammaincc(shape, max(0.0, shape + standardised * np.sqrt(shape))))

@@ -10,9 +10,11 @@ from mlops_cls.predictor import Predictor
 from mlops_cls.service import logs, problems
 from mlops_cls.service.collecting import make_collector
 from mlops_cls.service.compat.install import add_compat
+from mlops_cls.service.describing import describe
 from mlops_cls.service.engine import Service
 from mlops_cls.service.exchanges import Exchanges, Traffic
 from mlops_cls.service.guards.install import add_guards
+from mlops_cls.service.holding import Holding
 from mlops_cls.service.metrics import Metrics
 from mlops_cls.service.request_ids import RequestIds
 from mlops_cls.service.routes import docs, feedback, health, metrics, monitoring, page, predict, samples
@@ -26,6 +28,8 @@ Probabilities are calibrated; `abstains` says that a person should look. Every r
 `code` for programs and a `detail` for people."""
 
 ROUTES = (predict, samples, health, monitoring, metrics, feedback, page)
+HELD = 4
+"""Requests of the largest size that may be on their way together; of smaller ones as many more."""
 
 
 def create_app(predictor: Predictor | None = None, settings: Settings | None = None) -> FastAPI:
@@ -57,8 +61,10 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
         app.include_router(routes.router)
     if settings.docs:
         app.include_router(docs.router)
+    describe(app, settings)
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
+    app.add_middleware(Holding, most=HELD * settings.max_request_bytes)
     add_guards(app, settings)
     app.add_middleware(Exchanges, traffic=traffic, described=app.openapi)
     app.add_middleware(logs.Traces)

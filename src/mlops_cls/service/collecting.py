@@ -157,7 +157,7 @@ class Collector:
             self._note(notes, items)
         self._send()
         while len(self._outbox) and time.monotonic() < self._ends:
-            time.sleep(FIRST_RETRY / 4)
+            time.sleep(FIRST_RETRY)
             self._send()
 
     def _note(self, notes: Notes, items: Sequence[Noted | Feedback]) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mlops_cls.backends.base import cores
 from mlops_cls.pictures import Pixels, open_picture, reasons
-from mlops_cls.predictor import Predictor
+from mlops_cls.predictor import MAX_PIXELS, Predictor
 
 LARGE = 12_500_000
 """Pixels beyond which pictures are decoded one after the other, whoever sends them.
@@ -33,10 +33,11 @@ class Decoder:
 
     Args:
         told: is told the seconds that each picture took, in its thread.
+        max_pixels: of a picture that is decoded, if the predictor does not allow less.
     """
 
-    def __init__(self, told: Callable[[float], None] = lambda seconds: None) -> None:
-        self._told = told
+    def __init__(self, told: Callable[[float], None] = lambda seconds: None, *, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels, self._told = max_pixels, told
         self._small, self._large = ThreadPoolExecutor(cores(), "decode"), ThreadPoolExecutor(1, "decode_large")
 
     async def fit(self, predictor: Predictor, data: bytes) -> Fitted:
@@ -55,7 +56,7 @@ class Decoder:
         self._large.shutdown()
 
     def _unless_large(self, predictor: Predictor, data: bytes) -> Fitted | None:
-        with reasons(), open_picture(data, predictor.max_pixels) as picture:
+        with reasons(), open_picture(data, min(self._max_pixels, predictor.max_pixels)) as picture:
             large = picture.width * picture.height > LARGE
         return None if large else self._fit(predictor, data)
 

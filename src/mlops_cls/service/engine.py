@@ -165,7 +165,7 @@ class Service:
         )
         predictor.classify([_blank(predictor)])  # the first answer takes longer than any later one
         self.predictor, self.version = predictor, predictor.card.digest
-        self._decoder = Decoder(self.on_decoded)
+        self._decoder = Decoder(self.on_decoded, max_pixels=settings.max_pixels)
         self._running.callback(self._decoder.close)
         for part in self.parts:
             self._running.enter_context(part(self))
@@ -173,6 +173,8 @@ class Service:
         batcher = Batcher(predictor.answer, batch=settings.batch, lanes=lanes, told=self.on_computed)
         self._running.callback(batcher.close)
         self._batcher = batcher
+        name, classes = predictor.card.architecture.name, predictor.card.num_classes
+        log.info("ready: %s %s of %d classes, on %s", name, self.version, classes, predictor.backend)
 
 
 def _bundle(model: str) -> str:

@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TypeVar
 
-from starlette.requests import Request
-
-from mlops_cls.service.problems import Refusal
+from starlette.requests import ClientDisconnect, Request
 
 Answer = TypeVar("Answer")
 
@@ -15,10 +13,9 @@ async def unless_gone(request: Request, answering: Coroutine[None, None, Answer]
     """Return the answer to a request whose body was read; it is given up when the client leaves.
 
     Raises:
-        Refusal: timeout, which nobody reads but the log and the metrics.
+        ClientDisconnect: it has left.
     """
-    # After the body, the next thing that comes of a request is its client's leaving.
-    answer, leaving = asyncio.create_task(answering), asyncio.ensure_future(request.receive())
+    answer, leaving = asyncio.create_task(answering), asyncio.create_task(_left(request))
     try:
         await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -27,4 +24,9 @@ async def unless_gone(request: Request, answering: Coroutine[None, None, Answer]
             answer.cancel()
     if answer.done():
         return answer.result()
-    raise Refusal("timeout", "The client went away before the answer was there.")
+    raise ClientDisconnect
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -9,7 +9,8 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -167,7 +168,8 @@ def _query(scope: Scope) -> str:
     return f"?{urlencode(kept)}" if kept else ""
 
 
-def start(wish: str, environment: Mapping[str, str]) -> None:
+@contextmanager
+def saying(wish: str, environment: Mapping[str, str]) -> Iterator[None]:
     """Send all log lines of the process to standard error.
 
     Args:
@@ -179,7 +181,16 @@ def start(wish: str, environment: Mapping[str, str]) -> None:
     service = {"service": environment.get("K_SERVICE", "mlops_cls"), "version": environment.get("K_REVISION", "")}
     project = environment.get("GOOGLE_CLOUD_PROJECT", "")
     handler.setFormatter(Text() if text else CloudLogging(project=project, service=service))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    talkers = [logging.getLogger(name) for name in ("mlops_cls", "uvicorn")]
+    before = [logger.level for logger in talkers]
+    logging.getLogger().addHandler(handler)
     logging.captureWarnings(True)
-    for name in ("mlops_cls", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.INFO)
+    for logger in talkers:
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(talkers, before, strict=True):
+            logger.setLevel(level)
+        logging.captureWarnings(False)
+        logging.getLogger().removeHandler(handler)

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -112,6 +113,8 @@ class Unexpected:
 
         try:
             await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            log.debug("a client left before its answer was there")
         except Exception:
             log.exception("a request failed")
             if scope["type"] != "http" or begun:
@@ -129,7 +132,8 @@ class Unexpected:
 
 def in_words(errors: Any) -> str:
     """Return one sentence for what pydantic found wrong."""
-    return "; ".join(f"{'.'.join(map(str, error['loc'][1:] or error['loc']))}: {error['msg']}" for error in errors)
+    said = [f"{'.'.join(map(str, error['loc'][1:] or error['loc']))[:100]}: {error['msg']}" for error in errors]
+    return "; ".join(said)[:500]
 
 
 def _of_framework(request: Request, error: HTTPException) -> Refusal:

@@ -1,6 +1,7 @@
 """How the service ends: whoever has asked is answered, whoever asks meanwhile is told to go elsewhere."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -25,6 +26,11 @@ being closed.
 HEARD = 1.0
 """Most seconds in which who has just come in may say what he wants, before connections without a request are closed."""
 TICK = 0.1
+KEEP_ALIVE = 75
+"""Seconds for which an idle connection stays: longer than the 60 of balancers such as nginx and ALB, which would send
+the next request into one that is just being closed."""
+
+log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -43,6 +49,8 @@ class Server(uvicorn.Server):
         # uvicorn raises the signal again when it has finished, for whoever listened before it.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        for listener in sockets or []:
+            log.info("listening on %s", _address(listener))
         super().run(sockets)
 
     def stop(self) -> None:
@@ -79,6 +87,11 @@ class Server(uvicorn.Server):
                 return
 
 
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _lame_duck(settings: Settings) -> float:
     return min(LAME_DUCK, settings.drain_seconds / 10)
 
@@ -93,5 +106,6 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
         access_log=False,
         backlog=BACKLOG,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=max(TICK, settings.drain_seconds - _lame_duck(settings) - HEARD - TICK),  # type: ignore[arg-type]
     )

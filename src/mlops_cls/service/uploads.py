@@ -140,5 +140,7 @@ class _Parts:
         if self._is_picture:
             self._form.pictures.append(bytes(self._content))
             self._form.names.append(self._filename)
+        elif self._name in self._form.fields:
+            raise Refusal("wrong_form", f"{self._name[:100]}: given twice in the form; give it once.")
         else:
             self._form.fields[self._name] = self._content.decode("utf-8", "replace")

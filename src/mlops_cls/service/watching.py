@@ -53,11 +53,6 @@ class Watch:
             self._told = findings, json.dumps(findings.to_dict()).encode()
         return self._told[1]
 
-    def tell(self, picture: str, label: str) -> None:
-        """Take in the true class of a picture, as people gave it; a `Listener`."""
-        if self._window is not None:
-            self._window.tell(picture, label)
-
     @contextmanager
     def beside(self, service: Service) -> Iterator[None]:
         """Measure as long as the service runs; a `Part`."""
@@ -67,16 +62,16 @@ class Watch:
             self._why_not = WITHOUT
             yield
             return
-        self._window = LiveWindow(reference, self._model, service.settings.window)
-        thread = Thread(target=self._work, args=(reference, self._window), name="watch", daemon=True)
+        window = self._window = LiveWindow(reference, self._model, service.settings.window)
+        thread = Thread(target=self._work, args=(reference, window), name="watch", daemon=True)
         thread.start()
         service.observers.append(self._observe)
-        service.listeners.append(self.tell)
+        service.listeners.append(window.tell)
         try:
             yield
         finally:
             service.observers.remove(self._observe)
-            service.listeners.remove(self.tell)
+            service.listeners.remove(window.tell)
             self._backlog.close()
             thread.join()
 

@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, ip_address
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlops_cls.service.guards.keys import key_of
@@ -37,13 +38,16 @@ class Rates:
         self._salt = secrets.token_bytes(16)  # nobody can choose whose bucket to fill
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_cheap(scope) or self._counter.hit(self._limit, bucket := self._bucket(scope)):
-            return await self._app(scope, receive, send)
+        refusal = None if scope["type"] != "http" or is_cheap(get_route_path(scope)) else self._refusal(scope)
+        await (self._app if refusal is None else refusal.response())(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Refusal | None:
+        bucket = self._bucket(scope)
+        if self._counter.hit(self._limit, bucket):
+            return None
         seconds = max(1, math.ceil(self._counter.get_window_stats(self._limit, bucket).reset_time - time.time()))
         detail = f"At most {self._limit.amount} requests a minute are answered. Try again in {seconds} s."
-        await Refusal("too_many_requests", detail, headers={"Retry-After": str(seconds)}).response()(
-            scope, receive, send
-        )
+        return Refusal("too_many_requests", detail, headers={"Retry-After": str(seconds)})
 
     def _bucket(self, scope: Scope) -> str:
         client = key_of(scope) if self._keyed else _network((scope.get("client") or ("",))[0])

@@ -71,7 +71,8 @@ function fromFile(file) {
 
 function take(entries) {
   complain("");
-  for (const entry of entries) entry.number = ++number;
+  number += entries.length; // the higher one stands first, also after a reload
+  entries.forEach((entry, i) => (entry.number = number - i));
   results.add(entries.map((entry) => Object.assign(entry, { state: "waiting" })));
   enqueue(entries);
   byId("answers").firstChild.scrollIntoView({ block: "nearest" });

@@ -21,11 +21,19 @@ single = APIRouter(tags=["predict"])
 Answered = Sequence[Seen | PictureError]
 
 _PICTURES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+_OPTIONS = shapes.Options.model_json_schema()["properties"]
 FORM = {
     "requestBody": {
         "required": True,
         "content": {
-            MEDIA: {"schema": {"type": "object", "required": [FILE], "properties": {FILE: _PICTURES}}},
+            MEDIA: {
+                "schema": {
+                    "type": "object",
+                    "required": [FILE],
+                    "properties": {FILE: _PICTURES, **_OPTIONS},
+                    "additionalProperties": False,
+                }
+            }
         },
     }
 }
@@ -91,6 +99,7 @@ async def answer_form(request: Request, service: Service, options: shapes.Option
     """Return what the pictures of a form were answered, and the options of its query and fields together."""
     service.model()
     service.check_room()
+    _check_once(request)
     form = await read_form(request, service.settings)
     options = _merged(options, form.fields)
     return await unless_gone(request, service.answer(request_ids.current.get(), form.pictures)), options
@@ -119,6 +128,13 @@ def refusal_of(error: PictureError, number: int, pictures: int) -> Refusal:
     # Why a decoder gave up is of use to nobody who is not looking for a hole in it.
     reason = "it is damaged or incomplete" if str(error).startswith("cannot be decoded") else str(error)
     return Refusal("not_a_picture", f"{which} cannot be used: {reason}.")
+
+
+def _check_once(request: Request) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in shapes.Options.model_fields:
+        if names.count(name) > 1:
+            raise Refusal("wrong_form", f"{name}: given {names.count(name)} times in the query; give it once.")
 
 
 def _merged(options: shapes.Options, fields: dict[str, str]) -> shapes.Options:
