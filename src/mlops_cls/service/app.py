@@ -87,6 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load beside the running server, so that whoever asks for /health or /ready gets an answer meanwhile."""
     service: Service = app.state.service
     given = service.predictor is not None
+    app.openapi()  # else the first request would wait for it, a third of a second
     loading = asyncio.create_task(service.start())
     if given:
         await loading
