@@ -68,9 +68,9 @@ class Connection:
         """Return what came of a question; a connection that broke is made anew at the next one."""
         sent = False
         try:
-            if self._writer is None:
+            if self._reader is None or self._writer is None or self._reader.at_eof():
+                self.close()  # the service may have ended it while it was idle
                 self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
-            assert self._reader is not None
             self._writer.write(asked.wire)
             await self._writer.drain()
             sent = True

@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -18,7 +19,7 @@ import schemathesis
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from malformed import malformed
+from malformed import malformed, sound
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
@@ -27,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mlops_cls.predictor import Predictor
 from mlops_cls.service.app import create_app
 from mlops_cls.service.settings import Settings
+from mlops_cls.service.uploads import FILE, MEDIA
 
 CHECKS = [
     not_a_server_error,
@@ -76,12 +78,10 @@ def fuzz(app: FastAPI, *, cases: int, pictures: int, start: int = 0) -> Found:
     taking = [(each, mode) for each, mode in product(operations, GenerationMode) if _takes_something(each)]
     for operation, mode in taking:
         _ask(operation, mode, max(1, cases // len(taking)), start, found)
-    client = TestClient(app, raise_server_exceptions=False)
-    for what, content in malformed(pictures, seed=start):
-        answer = client.post("/predict", files={"file": ("a.png", content, "image/png")})
-        found.count("malformed picture", answer.status_code, answer.content)
-        if answer.status_code not in (200, 400, 413):
-            found.wrong.append(f"{what}: {answer.status_code} {answer.text[:200]}")
+    for operation in operations:
+        if MEDIA in operation.get_request_payload_content_types():
+            _send(operation, "sound picture", sound(), {200}, found)
+    _send(described["/predict"]["POST"], "malformed picture", malformed(pictures, seed=start), {200, 400, 413}, found)
     return found
 
 
@@ -111,14 +111,26 @@ def _ask(operation: Any, mode: GenerationMode, examples: int, start: int, found:
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        answer = case.call()
-        found.count(operation.label, answer.status_code, answer.content)
-        try:
-            case.validate_response(answer, checks=CHECKS)
-        except schemathesis.errors.FailureGroup as failures:
-            found.wrong += [f"{operation.label}: {failure}" for failure in failures.exceptions]
+        _checked(case, operation.label, found)
 
     ask()
+
+
+def _send(operation: Any, name: str, files: Iterable[tuple[str, bytes]], expected: set[int], found: Found) -> None:
+    for what, content in files:
+        status = _checked(operation.Case(body={FILE: [content]}, media_type=MEDIA), name, found)
+        if status not in expected:
+            found.wrong.append(f"{operation.label}, {what}: {status}")
+
+
+def _checked(case: Any, name: str, found: Found) -> int:
+    answer = case.call()
+    found.count(name, answer.status_code, answer.content)
+    try:
+        case.validate_response(answer, checks=CHECKS)
+    except schemathesis.errors.FailureGroup as failures:
+        found.wrong += [f"{name}: {failure}" for failure in failures.exceptions]
+    return int(answer.status_code)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,6 @@
 """Load on a service that really classifies, with limits: the exit code is 1 where one is not kept.
 
-    uv run --group load python benchmarks/load.py RUN/bundle                         # all but soak: about 14 minutes
+    uv run --group load python benchmarks/load.py RUN/bundle                         # all but soak: about 15 minutes
     uv run --group load python benchmarks/load.py RUN/bundle --scenario saturation   # one alone
 
 The service runs in a process of its own on the same machine, so that client and server share its cores; the table says
@@ -8,6 +8,7 @@ how many each kept busy. Pictures are the bundle's samples, enlarged to JPEGs of
 answer's label must be the predictor's own, so that nothing but answers is measured. Clients are `clients.py`, or
 Locust's FastHttpUser where it says so. Scenarios:
 
+    start       From the command to the first 200 of /ready, 5 times; half a minute. Median below 3 s.
     earlier     10 users of Locust, each waiting 1 to 4 s; 2 minutes. No failure, p95 below 100 ms.
     saturation  16 users who never wait; the plain design (torch in FastAPI, from a bundle with --weights) and ours with
                 each back end in turn, 5 rounds of 8 s, all started before; about 7 minutes. At least 3 times plain.
@@ -39,7 +40,7 @@ from mlops_cls.backends.kinds import DEFAULT
 SIDES = [f"{PLAIN}:1", f"{PLAIN}:2", "onnxruntime", "onnxruntime-int8", "openvino", "openvino-bf16", "auto"]
 WARM_UP = 2.0
 NOBODY = ConnectionRefusedError.__name__
-P95, TIMES, P99 = 0.100, 3.0, 2.0
+READY, P95, TIMES, P99 = 3.0, 0.100, 3.0, 2.0
 GROWTH = 10.0
 """MiB that memory may grow in the second half of a run."""
 
@@ -57,6 +58,20 @@ class Outcome:
         """Add a row."""
         self.rows.append([name, *taken.cells()])
         self.measured[name] = taken.told()
+
+
+def start(options: argparse.Namespace) -> Outcome:
+    """How long a new process takes; files have been read before, as those of an image are not."""
+    outcome = Outcome()
+    for side in options.sides or [DEFAULT]:
+        taken = []
+        for _ in range(options.rounds):
+            with serving(side, options.model) as served:
+                taken.append(served.seconds_to_ready)
+        outcome.measured[side] = taken
+        outcome.notes.append(f"{side}: ready after {median(taken):.2f} s ({min(taken):.2f} to {max(taken):.2f})")
+        outcome.limits[f"{side}: ready within {READY:g} s"] = median(taken) < READY
+    return outcome
 
 
 def earlier(options: argparse.Namespace) -> Outcome:
@@ -86,7 +101,11 @@ def saturation(options: argparse.Namespace) -> Outcome:
             ask(services[side].port)
             seconds = options.seconds or 8
             ask = partial(closed_loop, questions=asked[side], users=options.users, seconds=seconds)
-            taken[side].append(take(services[side], ask, seconds))
+            taken[side].append(
+                with_locust(services[side], asked[side], users=options.users, wait="0 0", seconds=seconds)
+                if options.locust
+                else take(services[side], ask, seconds)
+            )
             return taken[side][-1].rate
 
         rounds = pairs.in_turn({side: partial(rate, side) for side in sides}, options.rounds)
@@ -172,7 +191,7 @@ def soak(options: argparse.Namespace) -> Outcome:
     return outcome
 
 
-SCENARIOS = {each.__name__: each for each in (earlier, saturation, overload, term, soak)}
+SCENARIOS = {each.__name__: each for each in (start, earlier, saturation, overload, term, soak)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -180,13 +199,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser = pairs.parser_of(__file__, __doc__, rounds=5)
     parser.add_argument("model", type=Path, metavar="BUNDLE")
     parser.add_argument(
-        "--scenario", nargs="+", choices=SCENARIOS, default=["earlier", "saturation", "overload", "term"]
+        "--scenario", nargs="+", choices=SCENARIOS, default=["start", "earlier", "saturation", "overload", "term"]
     )
     parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="JPEGs to send, instead of the bundle's samples"
     )
     parser.add_argument("--sides", nargs="+", metavar="SIDE", help=f"plain:THREADS or a back end ({' '.join(SIDES)})")
     parser.add_argument("--users", type=int, default=16, help="of saturation and soak (16)")
+    parser.add_argument("--locust", action="store_true", help="saturate with Locust instead, to see what it costs")
     parser.add_argument("--seconds", type=float, help="of a scenario, or of a round of saturation")
     options = parser.parse_args(arguments)
     options.asked = pictures_of(options.model, options.pictures)

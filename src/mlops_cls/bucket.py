@@ -15,7 +15,7 @@ SETTINGS = {"GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
 """Else gcsfs asks for the kind of the bucket first, of the real Google even where an emulator serves it."""
 
 
-def open_storage(wish: str) -> Any:
+def open_buckets(wish: str) -> Any:
     """Return gcsfs's file system, with the credentials that Google's own tools would use.
 
     Args:

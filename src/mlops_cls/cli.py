@@ -1,5 +1,6 @@
 """The console script `mlops-cls`: lists the verbs in the order of a model's life, and runs them."""
 
+import os
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
@@ -26,7 +27,7 @@ VERBS = {
     "publish": "give a model to others, by DVC or W&B's registry, if it is better than theirs",
     "sync": "send to W&B what runs kept offline",
 }
-EXIT_ERROR, EXIT_INTERRUPTED = 2, 130
+EXIT_ERROR, EXIT_INTERRUPTED, EXIT_UNREAD = 2, 130, 141
 
 
 def main() -> None:
@@ -54,6 +55,10 @@ def run_verb(verb: Callable[[list[str]], None], arguments: list[str] | None = No
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Nobody reads any more, as behind `| head`. Python would complain at its exit too, when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_UNREAD)
 
 
 def positive(text: str) -> int:

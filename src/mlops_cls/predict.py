@@ -1,8 +1,6 @@
 """Classify pictures: ``python -m mlops_cls.predict runs/latest pictures/ --top 3``."""
 
 import argparse
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -60,13 +58,11 @@ def _watched(answers: Iterator[Answer], total: int, out: Path | None) -> Iterato
 
 @contextmanager
 def _explained(out: Path | None) -> Iterator[None]:
-    """Turn what goes wrong in writing into what to do about it; end quietly where nobody reads any more."""
+    """Turn what goes wrong in writing into what to do about it."""
     try:
         yield
     except BrokenPipeError:
-        # As behind `| head`. Python would complain at its exit too, when it flushes what is left.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        raise
     except OSError as error:
         raise DataError(f"{out or 'standard output'} cannot be written ({error.strerror or error})") from error
 

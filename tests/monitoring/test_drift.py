@@ -1,6 +1,7 @@
 """What is told of pictures that have changed, of pictures that have not, and of many looks at either."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -109,6 +110,27 @@ def test_a_live_window_alarms_too_late_or_keeps_more_than_its_size(reference: Re
         window.add(list(records_of(seen(100, part), first=100 * part)))
     assert not window.findings.drift  # it is over
     assert any(each.drift for each in window.findings.windows)
+
+
+def test_a_service_under_load_looks_all_the_time(reference: Reference) -> None:
+    window = LiveWindow(reference, "0123456789ab", 200)
+    at_once = [
+        replace(record, time=START + timedelta(milliseconds=10 * i))
+        for i, record in enumerate(records_of(seen(1100, 1)))
+    ]
+    for start in range(0, 1100, 50):
+        window.add(at_once[start : start + 50])
+    assert [look.until - START for look in window.findings.windows] == [
+        timedelta(milliseconds=490),
+        timedelta(milliseconds=10490),
+    ]
+
+
+def test_a_reference_of_few_pictures_is_compared_with() -> None:
+    window = LiveWindow(reference_of(val=49), "0123456789ab", 200)
+    window.add(list(records_of(seen(200, 1, darker=3))))
+    assert not window.findings.enough
+    assert "has 49 pictures, which are too few to compare with: 50 are needed" in window.findings.say()
 
 
 def test_feedback_is_lost_or_fills_the_memory(reference: Reference) -> None:

@@ -27,7 +27,7 @@ DIGITS = GsAddress("pictures", "models/digits")
 def storage(bucket: str, monkeypatch: pytest.MonkeyPatch) -> gcsfs.GCSFileSystem:
     """Return the emulator as gcsfs sees it; its bucket is `pictures`."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket)
-    return bucket_module.open_storage("this test")
+    return bucket_module.open_buckets("this test")
 
 
 def put(bucket: str, folder: Path) -> None:

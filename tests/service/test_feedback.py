@@ -71,6 +71,12 @@ def test_feedback_that_makes_no_sense_is_kept(collecting: TestClient, body: Any,
     assert words in answer.json()["detail"]
 
 
+def test_feedback_of_another_type_is_told_in_riddles(collecting: TestClient) -> None:
+    answer = collecting.post("/feedback", data={"id": "a-0", "label": "0"})
+    assert (answer.status_code, answer.json()["code"]) == (415, "wrong_type")
+    assert "curl -H 'Content-Type: application/json'" in answer.json()["detail"]
+
+
 def test_a_body_without_end_is_read_to_its_end(collecting: TestClient) -> None:
     answer = collecting.post("/feedback", content=b" " * 70_000)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")

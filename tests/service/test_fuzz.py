@@ -24,6 +24,7 @@ def test_odd_requests_or_malformed_pictures_end_in_500_or_show_insides(fuzz: Mod
     with TestClient(app):
         found = fuzz.fuzz(app, cases=220, pictures=300)
     assert found.wrong == []
+    assert found.statuses["sound picture 200"] == 8 * 4  # formats, routes
     assert found.statuses["malformed picture 200"] > 20
     assert found.statuses["malformed picture 400"] > 100
     assert found.statuses["malformed picture 413"] > 5

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.datasets import load_digits
 
 from mlops_cls.backends.choice import open_backend
 from mlops_cls.bundle import REFERENCE, Bundle
+from mlops_cls.monitoring import window
 from mlops_cls.monitoring.window import LiveWindow
 from mlops_cls.predictor import Predictor
 from mlops_cls.service.app import create_app
@@ -35,6 +37,12 @@ def digits() -> Iterator[bytes]:
             yield from map(as_file, np.random.default_rng(0).permutation(pictures))
 
     return files()
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let looks follow each other as fast as pictures come."""
+    monkeypatch.setattr(window, "REST", timedelta(0))
 
 
 def as_file(pixels: np.ndarray) -> bytes:

@@ -1,6 +1,8 @@
 """Whatever is sent in place of a form with pictures is refused in words, and nothing of it is kept or believed."""
 
 import io
+import json
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
+
+from mlops_cls.service.logs import saying
 
 Serve = Callable[..., AbstractContextManager[TestClient]]
 FORM = {"Content-Type": "multipart/form-data; boundary=B"}
@@ -115,7 +119,7 @@ def test_more_than_is_allowed_is_taken_in(small: TestClient, sample: Path) -> No
     whole = b"".join(part(b"x" * 4900) for _ in range(3)) + part(
         b"x" * 6000, b'Content-Disposition: form-data; name="x"'
     )
-    for content in (part(b"x" * 20001), iter([part(b"x" * 4000)] * 3 + [b"x" * 99999]), whole):
+    for content in (part(b"x" * 20001), iter([part(b"x" * 4000)] * 3 + [b"x" * 9999]), whole):
         assert "bytes, which is the limit" in refused(small, 413, "too_large", content=content, headers=FORM)
     file = io.BytesIO()
     Image.new("1", (101, 100)).save(file, "PNG")
@@ -190,3 +194,17 @@ def test_the_description_lacks_what_can_be_answered(serve: Serve) -> None:
     assert "security" not in health and not {"401", "429"} & {*health["responses"]}
     operations = [each for path in schema["paths"].values() for each in path.values()]
     assert all(each["summary"] and each["description"] and each["tags"] for each in operations)
+
+
+def test_what_is_wrong_with_a_clients_bytes_wakes_who_watches_for_errors(
+    small: TestClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = ((256, 4, 8), (257, 4, 8), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 65535))
+    tiff = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries))
+    tiff += b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries) + b"\0" * 99
+    with saying("json", {}):
+        refused(small, 400, "not_a_picture", files={"file": tiff})  # Pillow logs it as an error
+        refused(small, 422, "wrong_form", content=part(b"x", b": nothing"), headers=FORM)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert {line["severity"] for line in lines} == {"INFO"}
+    assert {line["logger"].partition(".")[0] for line in lines} == {"mlops_cls"}

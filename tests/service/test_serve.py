@@ -59,7 +59,8 @@ def get(url: str) -> dict[str, object]:
 def test_a_bundle_is_served_from_the_environment_without_torch_until_sigterm(tiny_bundle: Bundle) -> None:
     with process(MODEL=str(tiny_bundle.folder)) as (running, url):
         assert get(f"{url}/ready") == {"status": "ready"}
-        assert get(f"{url}/info")["model_version"] == tiny_bundle.card.digest
+        info = get(f"{url}/info")
+        assert (info["model_version"], info["pictures"]) == (tiny_bundle.card.digest, 80)
         loaded = Path(f"/proc/{running.pid}/maps")
         if loaded.exists():
             assert "libtorch" not in loaded.read_text()

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import yaml
 
-from mlops_cls import bucket
+from mlops_cls.bucket import SETTINGS as BUCKET_SETTINGS
 from mlops_cls.errors import DataError
 
-SETTINGS = {"DVC_NO_ANALYTICS": "1", **bucket.SETTINGS}
+SETTINGS = {"DVC_NO_ANALYTICS": "1", **BUCKET_SETTINGS}
 POINT = "dvc remote modify storage url gs://BUCKET/FOLDER"
 
 

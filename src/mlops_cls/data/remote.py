@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mlops_cls.bucket import as_os_errors, open_storage
+from mlops_cls.bucket import as_os_errors, open_buckets
 from mlops_cls.data.disk import writable
 from mlops_cls.data.fetch import Origin, Stream, Version
 from mlops_cls.errors import DataError
@@ -23,7 +23,7 @@ def from_bucket(url: str) -> Origin:
     Raises:
         ConfigError: gcsfs is not installed.
     """
-    files = open_storage("data.source=gs")
+    files = open_buckets("data.source=gs")
 
     def open_at(start: int, mark: str | None) -> Stream:
         with as_os_errors():

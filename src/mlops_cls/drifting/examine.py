@@ -8,7 +8,7 @@ from mlops_cls.bundle import Bundle
 from mlops_cls.drifting.items import Gathered
 from mlops_cls.drifting.unusual import Floats, unusualness
 from mlops_cls.monitoring.drift import ALPHA, ENOUGH
-from mlops_cls.monitoring.findings import Findings
+from mlops_cls.monitoring.findings import Findings, small_reference
 from mlops_cls.monitoring.reference import Reference
 from mlops_cls.monitoring.windows import History, accuracy_of, in_windows
 
@@ -50,7 +50,7 @@ def examine(
     history, everything = (part.history(reference.classes) for part in (tested, gathered))
     alpha = ALPHA / looks
     size = window if gathered.timed else len(history)
-    enough = min(len(history), len(reference.predicted)) >= ENOUGH
+    enough = len(history) >= ENOUGH and not small_reference(reference)
     changes, windows = in_windows(reference, history, size, alpha=alpha) if enough else ([], [])
     findings = Findings(
         model=bundle.card.digest,
@@ -63,13 +63,6 @@ def examine(
         accuracy=accuracy_of(everything.sample.predicted, everything.truth),
         alpha=alpha,
         past_counts=True,
-        words=_small_reference(reference) if len(reference.predicted) < ENOUGH else "",
+        words=small_reference(reference),
     )
     return Examined(bundle, reference, gathered, history, findings, tested.notes)
-
-
-def _small_reference(reference: Reference) -> str:
-    return (
-        f"The bundle's reference has {len(reference.predicted)} pictures, which are too few to compare with: "
-        f"{ENOUGH} are needed in the validation split."
-    )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from PIL import Image
 from safetensors.torch import save
 
@@ -104,7 +105,7 @@ def export_checkpoint(
     images = from_folder(classifier.card, pictures, LEAST) if pictures else spread(_given(data), ("test", "val"), LEAST)
     with _writable(out), replacing_folder(out) as folder:
         card = write_model(folder, classifier, checkpoint, images)
-        _add_from_run(folder, checkpoint)
+        card = _add_from_run(folder, card, checkpoint)
         if data is not None:
             log.info("looking at training pictures, for later ones to be compared with")
             make_reference(data.prepared, OnnxRuntime(folder / MODEL).embed).save(folder / REFERENCE)
@@ -168,12 +169,15 @@ def _in_turn(labels: np.ndarray) -> np.ndarray:
     return np.lexsort((labels, place))
 
 
-def _add_from_run(folder: Path, checkpoint: Path) -> None:
-    """Copy what a finished run has told of its model; a checkpoint alone has nothing of it."""
+def _add_from_run(folder: Path, card: ModelCard, checkpoint: Path) -> ModelCard:
+    """Copy what a finished run has told of its model, if there is one; return the card with how many tested it."""
     run = checkpoint.parent.parent
     for source, name in ((run / "outputs" / "test.parquet", OUTPUTS), (run / MODEL_CARD, MODEL_CARD)):
         if source.is_file():
             shutil.copyfile(source, folder / name)
+    if not (folder / OUTPUTS).is_file():
+        return card
+    return replace(card, export={**card.export, "tested": pq.read_metadata(folder / OUTPUTS).num_rows})
 
 
 def _refuse_to_replace(out: Path) -> None:

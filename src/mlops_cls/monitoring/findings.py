@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from mlops_cls.monitoring import words
-from mlops_cls.monitoring.drift import ALPHA, Change
+from mlops_cls.monitoring.drift import ALPHA, ENOUGH, Change
+from mlops_cls.monitoring.reference import Reference
 from mlops_cls.monitoring.windows import Accuracy, Window
 
 FORMAT = 1
@@ -86,3 +87,14 @@ class Findings:
             "accuracy": self.accuracy and self.accuracy.to_dict(),
             "words": self.say(),
         }
+
+
+def small_reference(reference: Reference) -> str:
+    """Return why a reference cannot be compared with; nothing if it can."""
+    number = len(reference.predicted)
+    if number >= ENOUGH:
+        return ""
+    return (
+        f"The model's reference has {words.counted(number)}, which are too few to compare with: {ENOUGH} are needed in "
+        "the validation split."
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from mlops_cls import bucket
+from mlops_cls.bucket import as_os_errors, open_buckets
 from mlops_cls.errors import ConfigError
 
 BUCKET = "gs://"
@@ -119,7 +119,7 @@ class Bucket:
         self._root = address.removeprefix(BUCKET).strip("/")
         if not self._root:
             raise ConfigError(f"{address} names no bucket: give gs://BUCKET/FOLDER")
-        self._files = bucket.open_storage(address)
+        self._files = open_buckets(address)
 
     def sizes(self) -> dict[str, int]:
         with self._fresh() as files:
@@ -134,12 +134,12 @@ class Bucket:
             return []
 
     def read(self, name: str) -> bytes:
-        with bucket.as_os_errors():
+        with as_os_errors():
             content: bytes = self._files.cat_file(self._full(name))
         return content
 
     def write(self, name: str, content: bytes) -> None:
-        with bucket.as_os_errors():
+        with as_os_errors():
             self._files.pipe_file(self._full(name), content)
 
     def append(self, kind: str, content: bytes) -> None:
@@ -152,7 +152,7 @@ class Bucket:
     @contextmanager
     def _fresh(self) -> Iterator[Any]:
         # Other processes write too, of which gcsfs's memory of its listings knows nothing.
-        with bucket.as_os_errors():
+        with as_os_errors():
             self._files.invalidate_cache()
             yield self._files
 

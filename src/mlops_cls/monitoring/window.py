@@ -2,16 +2,19 @@
 
 from collections import deque
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from mlops_cls.monitoring.drift import ENOUGH, Sample, find_changes
-from mlops_cls.monitoring.findings import Findings
+from mlops_cls.monitoring.findings import Findings, small_reference
 from mlops_cls.monitoring.records import Record
 from mlops_cls.monitoring.reference import Reference
 from mlops_cls.monitoring.windows import MOST_WINDOWS, UNTOLD, History, Window, spent, window_of
 
 STEPS = 4
+REST = timedelta(seconds=10)
+"""From one look to the next at least: each takes 0.1 s of a core, which a service under load has better uses for."""
 
 
 class LiveWindow:
@@ -33,13 +36,14 @@ class LiveWindow:
         self._told: dict[str, int] = {}
         self._looks: deque[Window] = deque(maxlen=MOST_WINDOWS)
         self._number = self._new = 0
+        self._rests = datetime.min.replace(tzinfo=UTC)
         self.findings = self._waiting()
 
     def add(self, records: Sequence[Record]) -> None:
         """Take in pictures in the order of time; look if enough of them are new."""
         self._kept.extend(records)
         self._new += len(records)
-        if self._new >= self._step:
+        if self._new >= self._step and self._kept[-1].time >= self._rests and not small_reference(self._reference):
             self._look()
         elif not self._number:
             self.findings = self._waiting()
@@ -50,10 +54,11 @@ class LiveWindow:
             self._told[picture] = self._reference.classes.index(label)
 
     def _waiting(self) -> Findings:
-        return Findings(model=self._model, pictures=len(self._kept), needed=self._step)
+        why = small_reference(self._reference)
+        return Findings(model=self._model, pictures=len(self._kept), needed=self._step, words=why)
 
     def _look(self) -> None:
-        self._number, self._new = self._number + 1, 0
+        self._number, self._new, self._rests = self._number + 1, 0, self._kept[-1].time + REST
         kept = {one.id for one in self._kept}
         for picture in [*self._told]:
             if picture not in kept:

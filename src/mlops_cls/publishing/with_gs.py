@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mlops_cls.bucket import LOG_IN, as_os_errors, open_storage
+from mlops_cls.bucket import LOG_IN, as_os_errors, open_buckets
 from mlops_cls.bundle import CARD, Bundle, is_inside
 from mlops_cls.card import ModelCard
 from mlops_cls.errors import ArtifactError
@@ -24,7 +24,7 @@ def fetch_from_gs(address: GsAddress) -> Bundle:
         ArtifactError: no such bucket or folder, it may not be read, or what lies there is no whole bundle.
         ConfigError: gcsfs is not installed.
     """
-    storage = open_storage(f"{address}")
+    storage = open_buckets(f"{address}")
     with _explained(address, storage):
         card = storage.cat_file(f"{address}/{CARD}")
     files = _files(card, address)

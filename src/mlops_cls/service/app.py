@@ -54,7 +54,12 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     service.parts.append(app.state.watch.beside)
     if app.state.collector:
         service.parts.append(app.state.collector.beside)
-    traffic = _watched(app, service)
+    _add_routes(app, settings)
+    _add_middleware(app, settings, _watched(app, service))
+    return app
+
+
+def _add_routes(app: FastAPI, settings: Settings) -> None:
     problems.install(app)
     add_compat(app, listed(settings.compat))
     for routes in ROUTES:
@@ -62,6 +67,9 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     if settings.docs:
         app.include_router(docs.router)
     describe(app, settings)
+
+
+def _add_middleware(app: FastAPI, settings: Settings, traffic: Traffic) -> None:
     # The last that is added is the outermost.
     app.add_middleware(problems.Unexpected)
     app.add_middleware(Holding, most=HELD * settings.max_request_bytes)
@@ -69,7 +77,6 @@ def create_app(predictor: Predictor | None = None, settings: Settings | None = N
     app.add_middleware(Exchanges, traffic=traffic, described=app.openapi)
     app.add_middleware(logs.Traces)
     app.add_middleware(RequestIds)
-    return app
 
 
 def _watched(app: FastAPI, service: Service) -> Traffic:
@@ -87,6 +94,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load beside the running server, so that whoever asks for /health or /ready gets an answer meanwhile."""
     service: Service = app.state.service
     given = service.predictor is not None
+    app.openapi()  # else the first request would wait for it, a third of a second
     loading = asyncio.create_task(service.start())
     if given:
         await loading

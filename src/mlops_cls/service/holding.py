@@ -26,7 +26,7 @@ class Holding:
             nonlocal mine
             message = await receive()
             size = len(message.get("body", b""))
-            if self._held + size > self._most:
+            if self._held > mine and self._held + size > self._most:  # one alone is limited by what reads it
                 detail = "Too much is being sent at the same time. Try again in a moment."
                 raise Refusal("busy", detail, headers={"Retry-After": "1"})
             mine, self._held = mine + size, self._held + size

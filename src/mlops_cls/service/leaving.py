@@ -15,8 +15,7 @@ async def unless_gone(request: Request, answering: Coroutine[None, None, Answer]
     Raises:
         ClientDisconnect: it has left.
     """
-    # After the body, the next thing that comes of a request is its client's leaving.
-    answer, leaving = asyncio.create_task(answering), asyncio.ensure_future(request.receive())
+    answer, leaving = asyncio.create_task(answering), asyncio.create_task(_left(request))
     try:
         await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -26,3 +25,8 @@ async def unless_gone(request: Request, answering: Coroutine[None, None, Answer]
     if answer.done():
         return answer.result()
     raise ClientDisconnect
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -27,6 +27,8 @@ QUIET = {"/health", "/ready", "/metrics"}
 """Asked every few seconds by who watches a service; they are in the log only when they fail."""
 HARMLESS = {"top", "threshold"}
 """Parameters of a query that are logged; a key might be among others."""
+CHATTY = ("PIL", "python_multipart")
+"""Libraries that log what is wrong with a client's bytes, partly as errors: anybody could wake who watches those."""
 LONGEST = 500
 ERROR_EVENT = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
@@ -181,12 +183,13 @@ def saying(wish: str, environment: Mapping[str, str]) -> Iterator[None]:
     service = {"service": environment.get("K_SERVICE", "mlops_cls"), "version": environment.get("K_REVISION", "")}
     project = environment.get("GOOGLE_CLOUD_PROJECT", "")
     handler.setFormatter(Text() if text else CloudLogging(project=project, service=service))
-    talkers = [logging.getLogger(name) for name in ("mlops_cls", "uvicorn")]
+    levels = dict.fromkeys(("mlops_cls", "uvicorn"), logging.INFO) | dict.fromkeys(CHATTY, logging.CRITICAL)
+    talkers = [logging.getLogger(name) for name in levels]
     before = [logger.level for logger in talkers]
     logging.getLogger().addHandler(handler)
     logging.captureWarnings(True)
-    for logger in talkers:
-        logger.setLevel(logging.INFO)
+    for logger, level in zip(talkers, levels.values(), strict=True):
+        logger.setLevel(level)
     try:
         yield
     finally:

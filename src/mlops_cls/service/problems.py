@@ -27,7 +27,7 @@ KINDS = {
     "too_large": (413, "Too large"),
     "too_many_pixels": (413, "Too many pixels"),
     "too_many_files": (413, "Too many pictures"),
-    "wrong_type": (415, "Not a form with pictures"),
+    "wrong_type": (415, "Not of the type that is expected"),
     "wrong_form": (422, "The request cannot be understood"),
     "too_many_requests": (429, "Too many requests"),
     "internal": (500, "Something went wrong here"),

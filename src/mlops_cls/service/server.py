@@ -26,6 +26,9 @@ being closed.
 HEARD = 1.0
 """Most seconds in which who has just come in may say what he wants, before connections without a request are closed."""
 TICK = 0.1
+KEEP_ALIVE = 75
+"""Seconds for which an idle connection stays: longer than the 60 of balancers such as nginx and ALB, which would send
+the next request into one that is just being closed."""
 
 log = logging.getLogger(__name__)
 
@@ -103,5 +106,6 @@ def _config(app: Any, settings: Settings) -> uvicorn.Config:
         access_log=False,
         backlog=BACKLOG,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=max(TICK, settings.drain_seconds - _lame_duck(settings) - HEARD - TICK),  # type: ignore[arg-type]
     )

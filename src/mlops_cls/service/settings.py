@@ -29,7 +29,7 @@ class Settings(BaseModel):
     threads: int = Field(0, ge=0, description="that compute one batch; 0: as many as there are cores")
 
     queue: int = Field(64, ge=1, description="pictures that may wait; more are refused with 503")
-    batch: int = Field(16, ge=1, le=256, description="most pictures that go through the network at once")
+    batch: int = Field(8, ge=1, le=256, description="most pictures that go through the network at once")
     max_bytes: int = Field(20 * MIB, ge=1, description="of one picture")
     max_request_bytes: int = Field(64 * MIB, ge=1, description="of all pictures of a request together")
     max_pixels: int = Field(50_000_000, ge=4, description="of one picture")

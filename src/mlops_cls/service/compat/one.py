@@ -5,6 +5,7 @@ from fastapi import Request
 from mlops_cls.pictures import PictureError
 from mlops_cls.service import request_ids
 from mlops_cls.service.engine import Seen, Service
+from mlops_cls.service.leaving import unless_gone
 from mlops_cls.service.problems import Refusal, documented
 from mlops_cls.service.routes.predict import refusal_of
 from mlops_cls.service.uploads import FILE, MEDIA, Form, read_form
@@ -49,7 +50,7 @@ async def answer_named(request: Request, service: Service) -> tuple[Seen, Form]:
     form = await read_form(request, service.settings)
     if len(form.pictures) != 1:
         raise Refusal("wrong_form", f"One picture is expected here, and {len(form.pictures)} came.")
-    (answer,) = await service.answer(request_ids.current.get(), form.pictures)
+    (answer,) = await unless_gone(request, service.answer(request_ids.current.get(), form.pictures))
     if isinstance(answer, PictureError):
         raise refusal_of(answer, 0, 1)
     return answer, form

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from mlops_cls.service.guards.bodies import Bodies
 from mlops_cls.service.guards.headers import SecurityHeaders
-from mlops_cls.service.guards.keys import Keys
+from mlops_cls.service.guards.keys import add_keys
 from mlops_cls.service.guards.origins import add_origins
 from mlops_cls.service.guards.rates import Rates
 from mlops_cls.service.settings import Settings, listed
@@ -25,7 +25,7 @@ def add_guards(app: FastAPI, settings: Settings) -> None:
     if settings.rate:
         app.add_middleware(Rates, per_minute=settings.rate, keyed=bool(keys))
     if keys:
-        app.add_middleware(Keys, keys=keys)
+        add_keys(app, keys)
     if origins:
         add_origins(app, origins)
     app.add_middleware(SecurityHeaders, shared=bool(origins))

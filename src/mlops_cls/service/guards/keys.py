@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Sequence
 from hashlib import sha256
 
+from fastapi import FastAPI
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,14 +23,9 @@ class Keys:
     Args:
         app: what is guarded.
         keys: any of them will do.
-
-    Raises:
-        ConfigError: one of them could not be sent in a header.
     """
 
     def __init__(self, app: ASGIApp, *, keys: Sequence[str]) -> None:
-        if not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
-            raise ConfigError("SERVE_API_KEYS: a key has letters that a header cannot carry; allowed is plain ASCII")
         self._app, self._digests = app, [sha256(key.encode()).digest() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,6 +41,17 @@ class Keys:
         if not sum(hmac.compare_digest(digest, known) for known in self._digests):
             return Refusal("wrong_key", "The key that came with the request is none that is known here.")
         return None
+
+
+def add_keys(app: FastAPI, keys: Sequence[str]) -> None:
+    """Let those through alone who show one of these keys.
+
+    Raises:
+        ConfigError: one of them could not be sent in a header.
+    """
+    if not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
+        raise ConfigError("SERVE_API_KEYS: a key has letters that a header cannot carry; allowed is ASCII, no spaces")
+    app.add_middleware(Keys, keys=keys)
 
 
 def key_of(scope: Scope) -> str:

@@ -4,8 +4,8 @@ import { bar, byId, el } from "./dom.js";
 import { KEEPS, count, day, limits, percent, span, worths } from "./words.js";
 
 const SCORES = {
-  accuracy: "of test pictures classified rightly",
-  balanced_accuracy: "classified rightly, mean over classes, each counting the same",
+  accuracy: "of test pictures classified correctly",
+  balanced_accuracy: "classified correctly, mean over classes, each counting the same",
 };
 
 export function showModel(info) {

@@ -1,6 +1,6 @@
 """``POST /feedback``: what a picture really showed, told later."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlops_cls.errors import did_you_mean, first_few
@@ -11,6 +11,7 @@ from mlops_cls.service.problems import Refusal, documented
 from mlops_cls.service.routes.deps import ServiceOf
 
 router = APIRouter(tags=["state"])
+MEDIA = "application/json"
 
 
 class Feedback(BaseModel):
@@ -22,10 +23,17 @@ class Feedback(BaseModel):
     label: str = Field(description="One of the model's classes.", examples=["Sneaker"])
 
 
+async def _check_type(request: Request) -> None:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA:
+        body = '{"id": "…", "label": "…"}'
+        raise Refusal("wrong_type", f"Send JSON, such as curl -H 'Content-Type: {MEDIA}' -d '{body}'")
+
+
 @router.post(
     "/feedback",
+    dependencies=[Depends(_check_type)],
     status_code=202,
-    responses=documented("not_collecting", "too_large", "wrong_form", "busy", "not_ready"),
+    responses=documented("not_collecting", "wrong_type", "too_large", "wrong_form", "busy", "not_ready"),
     summary="Tell what a picture really shows",
     operation_id="feedback",
 )

@@ -39,7 +39,7 @@ async def info(service: ServiceOf) -> dict[str, Any]:
         "backend": predictor.backend,
         **{name: card[name] for name in shown},
         "created": card["export"].get("created"),
-        "pictures": card["provenance"].get("pictures", {}).get("test"),
+        "pictures": card["export"].get("tested"),
         "limits": _limits(service.settings),
         "samples": len(predictor.bundle.samples) if predictor.bundle else 0,
         "key_required": bool(service.settings.api_keys.get_secret_value()),
