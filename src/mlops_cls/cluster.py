@@ -166,19 +166,25 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("-m", "--multirun", action="store_true", help="a task for each combination, as with train -m")
     what.add_argument("--sweep", metavar="FILE", help="agents of mlops_cls.sweep, which share its trials")
     what.add_argument("--wandb-agent", metavar="ENTITY/PROJECT/ID", help="agents of a sweep that wandb sweep has made")
-    what.add_argument("--agents", type=positive, help="of a sweep, at the same time (default 1)")
-    what.add_argument("--count", type=positive, help="trials of the sweep in all; with --wandb-agent, of each agent")
+    what.add_argument("--agents", type=positive, metavar="N", help="of a sweep, at the same time (default 1)")
+    what.add_argument(
+        "--count", type=positive, metavar="N", help="trials of the sweep in all; with --wandb-agent, of each agent"
+    )
     what.add_argument("--config-dir", metavar="FOLDER", help="yaml files of your own, as of mlops_cls.train")
     machine = parser.add_argument_group("machines")
-    machine.add_argument("--queue", help="queue of LSF, partition of Slurm (default: the cluster's)")
-    machine.add_argument("--account", help="account of Slurm, project of LSF, that pays")
-    machine.add_argument("--gpus", type=_number, default=1, help="of each machine (default 1; 0 for none)")
-    machine.add_argument("--nodes", type=positive, default=1, help="machines of each task (default 1)")
-    machine.add_argument("--cores", type=positive, help="of each machine (default 4 for each GPU)")
+    machine.add_argument("--queue", metavar="NAME", help="queue of LSF, partition of Slurm (default: the cluster's)")
+    machine.add_argument("--account", metavar="NAME", help="account of Slurm, project of LSF, that pays")
+    machine.add_argument("--gpus", type=_number, metavar="N", default=1, help="of each machine (default 1; 0 for none)")
+    machine.add_argument("--nodes", type=positive, metavar="N", default=1, help="machines of each task (default 1)")
+    machine.add_argument("--cores", type=positive, metavar="N", help="of each machine (default 4 for each GPU)")
     machine.add_argument("--memory", type=positive, metavar="GB", help="of each machine (default 5 for each core)")
-    machine.add_argument("--hours", type=_hours, default=1, help="until the job ends, and goes on in a next one")
+    machine.add_argument(
+        "--hours", type=_hours, metavar="H", default=1, help="until the job ends, and goes on in a next one"
+    )
     machine.add_argument("--at-once", type=positive, metavar="N", help="tasks that may run at a time (default: all)")
-    machine.add_argument("--restarts", type=_number, default=20, help="of a task whose time was up (default 20)")
+    machine.add_argument(
+        "--restarts", type=_number, metavar="N", default=20, help="of a task whose time was up (default 20)"
+    )
     script = parser.add_argument_group("script")
     script.add_argument(
         "--setup", action="append", default=[], metavar="LINE", help="bash to run first, such as 'module load python'"

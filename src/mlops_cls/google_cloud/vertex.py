@@ -207,10 +207,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bucket", required=True, metavar="gs://…", help="checkpoints and model go to a folder in it")
     parser.add_argument("--machine", default="n1-standard-8", help="machine type (default n1-standard-8)")
     parser.add_argument("--gpu", help=f"{', '.join(GPUS)} (default: none, or what is built in)")
-    parser.add_argument("--gpus", type=positive, help="of each machine (default 1, or what is built in)")
-    parser.add_argument("--replicas", type=positive, default=1, help="machines (default 1); more want trainer=ddp")
+    parser.add_argument("--gpus", type=positive, metavar="N", help="of each machine (default 1, or what is built in)")
+    parser.add_argument(
+        "--replicas", type=positive, metavar="N", default=1, help="machines (default 1); more want trainer=ddp"
+    )
     parser.add_argument("--spot", action="store_true", help="machines that cost less and may be taken away")
-    parser.add_argument("--hours", type=_hours, default=24.0, help="after which the job is ended (default 24)")
+    parser.add_argument(
+        "--hours", type=_hours, metavar="H", default=24.0, help="after which the job is ended (default 24)"
+    )
     parser.add_argument("--disk", type=positive, default=100, metavar="GB", help="of each machine (default 100)")
     parser.add_argument("--project", help="Google Cloud project (default $GOOGLE_CLOUD_PROJECT)")
     parser.add_argument("--region", help="such as europe-west4; that of the bucket")
