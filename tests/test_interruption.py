@@ -51,6 +51,15 @@ def test_a_second_signal_is_waited_for_with_patience() -> None:
     assert exit_code_of(child) == RESUME_ME
 
 
+def test_a_signal_that_a_scheduler_and_a_launcher_both_send_ends_a_run_without_its_checkpoint() -> None:
+    steps = []
+    with pytest.raises(Interrupted), Interruption() as interruption, interruption.held():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        steps.append(interruption.received)
+    assert steps == [signal.SIGTERM]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a loader's worker is forked")
 def test_a_forked_worker_takes_its_parents_signal_for_its_own() -> None:
     with Interruption():

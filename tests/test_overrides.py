@@ -3,6 +3,7 @@
 import pytest
 
 import mlops_cls as mc
+from mlops_cls.compose import combinations
 from mlops_cls.overrides import in_hydra_words
 
 
@@ -33,3 +34,18 @@ def test_arguments_of_a_network_come_through_nested_or_not() -> None:
     assert mc.load_config("model=baseline_cnn", f"model.kwargs={kwargs}").model.kwargs == kwargs
     nested = mc.load_config("model=baseline_cnn", f"model={ {'drop_rate': 0.1, 'kwargs': kwargs} }").model
     assert (nested.kwargs, nested.drop_rate) == (kwargs, 0.1)
+
+
+def test_a_command_for_several_runs_makes_others_than_train_does() -> None:
+    runs = combinations(["experiment=quickstart", "optim.lr=1e-3,3e-3", "run.name='a, b'", "seed=range(0,2)"])
+    assert [run[1] for run in runs] == ["optim.lr=0.001", "optim.lr=0.001", "optim.lr=0.003", "optim.lr=0.003"]
+    assert [run[3] for run in runs] == ["seed=0", "seed=1"] * 2
+    assert {tuple(run[::2]) for run in runs} == {("experiment=quickstart", "run.name='a, b'")}
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("optim.lr=interval(0,1)", "without end"), ("quickstart", "form key=value")]
+)
+def test_a_word_that_means_no_runs_is_a_run(word: str, said: str) -> None:
+    with pytest.raises(mc.ConfigError, match=said):
+        combinations([word])

@@ -41,7 +41,7 @@ def options_of(pages: list[Path]) -> list[str]:
 @pytest.mark.parametrize("line", sorted(set(options_of([README, *(README.parent / "docs").glob("*.md")]))))
 def test_options_that_the_pages_name_are_refused(line: str) -> None:
     verb, *words = shlex.split(line.partition(" > ")[0], comments=True)
-    module = import_module(f"mlops_cls.{verb}")
+    module = import_module(f"mlops_cls.google_cloud.{words.pop(0)}" if verb == "cloud" else f"mlops_cls.{verb}")
     if parser := getattr(module, "_parser", None):
         assert vars(parser().parse_intermixed_args(words))  # what is refused ends the process
 

@@ -10,12 +10,15 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -53,6 +56,26 @@ def load_config(*overrides: str, config_dir: str | Path | None = None) -> Config
     with _retold(), hydra.initialize_config_dir(folder, version_base=HYDRA_VERSION):
         _register_schema()
         return _to_config(hydra.compose("train", overrides=[*search, *in_hydra_words(overrides)]))
+
+
+def combinations(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of each run that `python -m mlops_cls.train -m` would make of these, in its order.
+
+    Raises:
+        ConfigError: an override cannot be read, or asks for values without end.
+    """
+    with _retold():
+        parsed = OverridesParser.create().parse_overrides(in_hydra_words(overrides))
+        return [list(run) for run in product(*map(_each, parsed))]
+
+
+def _each(override: Override) -> list[str]:
+    """Return an override once for each of its values."""
+    if not override.is_sweep_override():
+        return [str(override.input_line)]
+    if not override.is_discrete_sweep():
+        raise ConfigError(f"{override.input_line} has values without end: list some, separated by commas")
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
 
 
 def change_data(values: Mapping[str, Any], overrides: Sequence[str]) -> Config:

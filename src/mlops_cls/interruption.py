@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,18 +12,21 @@ from typing import Any, Self
 from mlops_cls.errors import Interrupted
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+ECHO = 1.0
+"""Seconds in which the same signal means the first: a scheduler tells each process of a job, and those tell theirs."""
 
 
 class Interruption:
     """Listens to SIGTERM, SIGINT and SIGHUP within its context; it is the one place that knows whether to stop.
 
     Within `held` a first signal only sets `received`, for the training loop to end at a good moment; elsewhere it
-    raises `Interrupted` at once. A second signal ends the process. Signals that are ignored, as nohup has it, stay so.
-    Other threads than the main one cannot listen.
+    raises `Interrupted` at once. A second signal ends the process, unless it is the echo of the first. Signals that
+    are ignored, as nohup has it, stay so. Other threads than the main one cannot listen.
     """
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self._at = 0.0
         self._held = False
         self._process = os.getpid()
         self._before: dict[signal.Signals, Any] = {}
@@ -57,9 +61,11 @@ class Interruption:
     def _receive(self, number: int, _: FrameType | None) -> None:
         if os.getpid() != self._process:
             return  # A forked process has inherited this; its parent decides.
+        if self.received == number and time.monotonic() - self._at < ECHO:
+            return
         if self.received is not None:
             os._exit(Interrupted.exit_code)
-        self.received = signal.Signals(number)
+        self.received, self._at = signal.Signals(number), time.monotonic()
         if not self._held:
             raise Interrupted(f"{self.received.name} received")
         if os.environ.get("RANK", "0") == "0":

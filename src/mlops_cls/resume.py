@@ -25,6 +25,7 @@ FREE = (
     "trainer.devices",
     "run.",
     "logger.",
+    "data.store",
     "data.workers",
     "trainer.save_every",
     "trainer.profile",

@@ -1,10 +1,12 @@
 """Train, select, test and keep a classifier: ``python -m mlops_cls.train experiment=quickstart``."""
 
+import os
 from typing import TYPE_CHECKING
 
 from mlops_cls.cli import run_verb
 from mlops_cls.importing import without_collection
 from mlops_cls.interruption import Interruption
+from mlops_cls.vertex import finished_run, machines, model_folder, note_finished, run_folder
 
 if TYPE_CHECKING:
     from mlops_cls.config import Config
@@ -24,10 +26,24 @@ def main(arguments: list[str]) -> None:
 
     # From the first second, in which torch is imported: a scheduler knows by the exit code what to start again.
     with Interruption():
+        os.environ.update(machines(os.environ))
         run_with_config(_fit, "mlops_cls.train", arguments, usage=USAGE, at_end=_conclude)
 
 
 def _fit(config: "Config") -> "Run":
+    _keep_on_vertex(config)
+    settings = repr(config)
+    done = finished_run(settings)
+    if done is not None:
+        from mlops_cls.run import Run
+
+        return Run.open(done)
+    run = _train(config)
+    note_finished(settings, run.folder)
+    return run
+
+
+def _train(config: "Config") -> "Run":
     # Imported only now, so that help and the refusal of a mistyped setting come without waiting for torch.
     from mlops_cls.launch import launch, processes_to_start
 
@@ -40,11 +56,25 @@ def _fit(config: "Config") -> "Run":
     return fit(config)
 
 
+def _keep_on_vertex(config: "Config") -> None:
+    """Keep the run where Vertex AI says, unless the settings say where."""
+    from mlops_cls.config import RunConfig
+
+    if config.run.folder == RunConfig().folder:
+        config.run.folder = run_folder() or config.run.folder
+
+
 def _conclude(runs: "list[Run]") -> None:
     if len(runs) > 1:
         from mlops_cls.folds import conclude_folds
 
         conclude_folds(runs)
+    out = model_folder()
+    if out is not None:
+        from mlops_cls.exporting.deliver import deliver
+
+        for run in runs:
+            deliver(run, out / run.folder.name if len(runs) > 1 else out)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def run(plan: Plan) -> bool:
         ArtifactError: the folder cannot be written.
     """
     definition = read(find_file(plan.file), plan.overrides, plan.name)
-    limit = _limit(definition, plan.count)
+    limit = limit_of(definition, plan.count)
     configs = examine(definition)
     _prepare(configs[0])
     folder = _make_folder(plan.folder / definition.name)
@@ -115,7 +115,12 @@ def _headline(definition: Definition) -> str:
     return f"{definition.method}{size} over {', '.join(definition.parameters)}, by {direction} {metric.name}"
 
 
-def _limit(definition: Definition, count: int | None) -> int:
+def limit_of(definition: Definition, count: int | None) -> int:
+    """Return the number of trials, of which `count` were asked for.
+
+    Raises:
+        ConfigError: there is no end to them.
+    """
     limits = [limit for limit in (count, definition.run_cap, definition.grid) if limit is not None]
     if not limits:
         raise ConfigError(f"method {definition.method} has no end: give --count N, or run_cap in the file")

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,17 @@ def _settings(key: str | None) -> wandb.Settings:
     return settings_of(key, init_timeout=INIT_PATIENCE, finish_timeout=FINISH_PATIENCE, finish_timeout_raises=True)
 
 
+class _Logger(WandbLogger):
+    """Lightning's logger, which lets a run go on where W&B's own process is gone.
+
+    It is where a scheduler tells all processes of a job to end: that one does at once, and the run keeps its last step.
+    """
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        with suppress(ConnectionError):
+            super().log_metrics(metrics, step)
+
+
 class WandbTracker(Tracker):
     """A W&B run that was begun."""
 
@@ -97,7 +109,7 @@ class WandbTracker(Tracker):
         # As WandbLogger does for runs that it begins itself: curves are drawn over optimiser steps.
         run.define_metric(STEP)
         run.define_metric("*", step_metric=STEP, step_sync=True)
-        self.logger = WandbLogger(experiment=run)
+        self.logger = _Logger(experiment=run)
 
     def show(self, examples: Sequence[Example]) -> None:
         pictures = [Image.fromarray(one.picture.squeeze()) for one in examples]
@@ -130,14 +142,22 @@ class WandbTracker(Tracker):
             log.warning("W&B did not keep the model (%s); once more: python -m mlops_cls.sync %s", said, self._folder)
 
     def preempted(self) -> None:
-        self._run.mark_preempting()
+        with suppress(ConnectionError):
+            self._run.mark_preempting()
 
     def finish(self, *, failed: bool) -> None:
         try:
             self._run.finish(exit_code=int(failed))
         except TimeoutError:
-            self._note(unsent=[*self._identity.unsent, Path(self._run.dir).parent.name])
-            log.warning("W&B did not take everything; to send the rest: python -m mlops_cls.sync %s", self._folder)
+            self._left_over()
+        except ConnectionError:
+            with suppress(ConnectionError):
+                wandb.teardown()  # else it complains at the end of this process
+            self._left_over()
+
+    def _left_over(self) -> None:
+        self._note(unsent=[*self._identity.unsent, Path(self._run.dir).parent.name])
+        log.warning("W&B did not take everything; to send the rest: python -m mlops_cls.sync %s", self._folder)
 
     def _note(self, **left: Any) -> None:
         """Note in the run folder what is left to send."""
