@@ -18,7 +18,6 @@ import psutil
 import pytest
 import pytorch_lightning as pl
 import torch
-import yaml
 
 import mlops_cls as mc
 from mlops_cls import launch
@@ -374,18 +373,6 @@ def test_scripts_of_the_docs_would_not_start(block: str) -> None:
     assert subprocess.run(["bash", "-n"], input=block, text=True, check=False).returncode == 0
     for overrides in re.findall(r"-m mlops_cls\.train ([^#'&\n]*)", block):
         check(mc.load_config(*overrides.split()))
-
-
-def test_the_worker_pool_of_the_docs_does_not_find_its_place() -> None:
-    pool = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)[0])["workerPoolSpecs"][1]
-    script = pool["containerSpec"]["args"][0].replace(
-        "exec python", 'echo "$NNODES $NODE_RANK $MASTER_ADDR $MASTER_PORT"#'
-    )
-    cluster = {"workerpool0": ["a-0:2222"], "workerpool1": ["b-0:2222", "b-1:2222"]}
-    spec = {"cluster": cluster, "task": {"type": "workerpool1", "index": 1}}
-    place = os.environ | {"CLUSTER_SPEC": json.dumps(spec)}
-    done = subprocess.run(["bash", "-c", script], env=place, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith("3 2 a-0 2222")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_the_store_differs_from_the_pictures(tmp_path: Path, root: Path, plan: P
 def test_a_second_run_decodes_again(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = prepare(FolderSource(root), Plan(), tmp_path / "store")
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise AssertionError("decoded again")
 
     monkeypatch.setattr("mlops_cls.data.builder.load_picture", refuse)
