@@ -86,31 +86,40 @@ def read(dockerfile: str) -> Iterator[Step]:
             yield Step(name, flags, rest.strip())
 
 
+class Context:
+    """What of a checkout is sent to the engine, by its .dockerignore."""
+
+    def __init__(self, checkout: Path) -> None:
+        self.checkout = checkout
+        lines = (checkout / ".dockerignore").read_text().splitlines()
+        self._lines = [line for line in lines if line and not line.startswith("#")]
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file is sent: the last line that fits it or a folder above it decides."""
+        relative = path.relative_to(self.checkout)
+        places = [str(place) for place in (relative, *relative.parents)]
+        fits = [line for line in self._lines if any(fnmatch(place, line.removeprefix("!")) for place in places)]
+        return not fits or fits[-1].startswith("!")
+
+    def leaves_out(self, folder: str, names: list[str]) -> list[str]:
+        """Return which names in a folder are not sent, as shutil.copytree asks."""
+        return [name for name in names if not self.holds(Path(folder, name))]
+
+
 class Replay:
     """Builds a Dockerfile of the checkout into ``home/root``; `image` is then what its last stage says."""
 
     def __init__(self, dockerfile: Path, home: Path, **arguments: str) -> None:
-        self.checkout, self.home, self.root = dockerfile.parents[1], home, home / "root"
+        self.context, self.home, self.root = Context(dockerfile.parents[1]), home, home / "root"
         self.given, self.arguments = arguments, dict[str, str]()
         self.stages: dict[str, Image] = {}
         self._name = ""
-        self._kept = (self.checkout / ".dockerignore").read_text().splitlines()
         for step in read(dockerfile.read_text()):
             getattr(self, f"_{step.name.lower()}")(step)
 
     @property
     def image(self) -> Image:
         return self.stages[self._name]
-
-    def in_context(self, path: Path) -> bool:
-        """Whether a file of the checkout is sent to the engine: the last line of .dockerignore that fits decides."""
-        relative = path.relative_to(self.checkout)
-        places = [str(place) for place in (relative, *relative.parents)]
-        kept = True
-        for line in self._kept:
-            if line and not line.startswith("#") and any(fnmatch(place, line.removeprefix("!")) for place in places):
-                kept = line.startswith("!")
-        return kept
 
     def _from(self, step: Step) -> None:
         base, _, name = self._filled(step.rest).partition(" AS ")
@@ -151,7 +160,8 @@ class Replay:
             (source,) = sources
             self._link(self.home / "stages" / step.flags["from"] / source.lstrip("/"), place)
             return
-        found = [path for source in sources for path in sorted(self.checkout.glob(source)) if self.in_context(path)]
+        found = [path for source in sources for path in sorted(self.context.checkout.glob(source))]
+        found = [path for path in found if self.context.holds(path)]
         assert found, f"COPY {step.rest}: nothing of this is in the context"
         for path in found:
             self._send(path, place / path.name if target.endswith("/") else place)
@@ -161,10 +171,7 @@ class Replay:
         if path.is_file():
             shutil.copy2(path, place)
         else:
-            shutil.copytree(path, place, ignore=self._left_out, dirs_exist_ok=True)
-
-    def _left_out(self, folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if not self.in_context(Path(folder, name))]
+            shutil.copytree(path, place, ignore=self.context.leaves_out, dirs_exist_ok=True)
 
     def _run(self, step: Step) -> None:
         if step.rest.startswith("apt-get"):
