@@ -15,6 +15,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ICON = "src/mlops_cls/service/page/icon.svg"
+SEARCH = 'data-md-component="search" role="dialog"'
 FILLED: dict[str, Callable[[], str]] = {
     "settings": settings.described,
     "groups": setting_groups.described,
@@ -38,6 +39,12 @@ def on_page_markdown(markdown: str, *, files: Files, **_: object) -> str:
     """Replace each line ``<!-- filled: NAME -->`` of a page by what the code says, and name pages by their titles."""
     filled = re.sub(r"^<!-- filled: (.+) -->$", _fill, markdown, flags=re.MULTILINE)
     return re.sub(r"\[(\w+\.md)\]\((?=\1[#)])", partial(_titled, files), filled)
+
+
+def on_post_page(output: str, **_: object) -> str:
+    """Name what the theme leaves without a name for people who hear the page, and let empty cells be no headers."""
+    named = output.replace(SEARCH, f'{SEARCH} aria-label="Search"')
+    return named.replace("<th></th>", "<td></td>")
 
 
 def _fill(mark: re.Match[str]) -> str:

@@ -37,7 +37,7 @@ def _sections() -> Iterator[str]:
 def _one(prefix: str, section: Any, name: str) -> Iterator[str]:
     key, setting = prefix + name, next(each for each in fields(section) if each.name == name)
     kind = get_type_hints(type(section))[name]
-    yield heading(3, key, key)
+    yield heading(3 if prefix else 2, key, key)
     yield f"{_allowed(kind, setting)}; default {code(_as_yaml(getattr(section, name)))}\n{{ .allowed }}"
     yield _texts(type(section))[name]
 

@@ -117,7 +117,9 @@ def test_a_page_complains_asks_another_host_sticks_out_or_keeps_people_out(
 
 def test_search_finds_no_setting(address: str, visit: Open) -> None:
     with visit(address) as visited:
-        visited.page.get_by_role("textbox", name="Search").fill("layer_decay")
+        box = visited.page.get_by_role("textbox", name="Search")
+        box.click()
+        box.press_sequentially("layer_decay")
         visited.page.locator(".md-search-result__link").first.click()
         visited.page.wait_for_url("**/settings/**#optim.layer_decay")
         assert visited.requests == []
