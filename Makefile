@@ -8,8 +8,6 @@ REPOSITORY ?= mlops-cls
 COMMIT ?= $(shell git rev-parse HEAD)
 ENGINE ?= $(notdir $(firstword $(foreach engine,docker podman buildah,$(shell command -v $(engine)))))
 IMAGES := train api
-EXPORT := uv export --quiet --format requirements-txt --no-emit-project --no-header
-DOCKERFILES := $(wildcard dockerfiles/*.dockerfile)
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 help: ## list these commands
@@ -26,8 +24,8 @@ check: lint ## style, types, layers, and the linters of all that is no Python
 	uv run lint-imports
 
 lint: ## Dockerfiles, workflows and shell scripts
-	$(if $(DOCKERFILES),uv run hadolint $(DOCKERFILES))
-	uv run shellcheck .ci/*
+	uv run hadolint dockerfiles/*.dockerfile
+	uv run shellcheck .ci/* dockerfiles/lock
 	uv run actionlint $(WORKFLOWS)
 	uv run zizmor --offline --quiet --persona auditor .github
 	uv run check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
@@ -53,5 +51,4 @@ docker-%:
 		--tag $(REPOSITORY)/$*:latest --tag $(REPOSITORY)/$*:$$(printf %.12s $(COMMIT)) .
 
 lock: ## write the hashed requirements of the images again
-	$(EXPORT) --no-default-groups --extra dvc --extra gs --extra secrets --output-file dockerfiles/requirements-train.txt
-	$(EXPORT) --only-group api --output-file dockerfiles/requirements-api.txt
+	bash dockerfiles/lock
