@@ -121,5 +121,9 @@ def check_verb(verb: str, rest: list[str]) -> None:
     module = import_module(f"mlops_cls.{verb}")
     if verb == "cloud":
         module = import_module(f"mlops_cls.google_cloud.{rest.pop(0)}")
-    options = [word for word in rest if "=" not in word] if verb == "check" else rest
-    assert vars(module._parser().parse_intermixed_args(options))  # what is refused ends the process
+    if verb == "check":
+        options, overrides = module._own_options().parse_known_args(rest)
+        assert options.markdown
+        assert [word for word in overrides if "=" not in word] == []
+        return
+    assert vars(module._parser().parse_intermixed_args(rest))  # what is refused ends the process
