@@ -206,6 +206,18 @@ def test_a_revision_that_does_not_start_takes_traffic_or_does_not_say_why(
     assert run.shares == []
 
 
+def test_a_service_whose_first_revision_failed_is_lost(
+    storage: None, tiny_bundle: Bundle, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = CloudRun(served, broken="The user-provided container failed to start")
+    with google(run, monkeypatch):
+        with pytest.raises(mc.ArtifactError, match="nothing served before, and nothing does now"):
+            deploy(tiny_bundle)
+        run.broken = ""
+        deploy(tiny_bundle)
+    assert run.shares[-1] == {run.revisions[-1]: 100}
+
+
 def test_a_revision_that_answers_by_another_model_gets_traffic(
     storage: None, tiny_bundle: Bundle, served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
