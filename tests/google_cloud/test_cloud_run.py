@@ -17,7 +17,6 @@ from google.protobuf import json_format
 import mlops_cls as mc
 from cloud_run import LOGS, PATCH, SERVICE, CloudRun
 from google_services import Answer, Services, google_services
-from google_storage import google_storage
 from mlops_cls import cloud
 from mlops_cls.bundle import SAMPLES, Bundle, seal
 from mlops_cls.google_cloud import question, services
@@ -34,23 +33,10 @@ OLD = "skin-00001-abc"
 
 
 @pytest.fixture(autouse=True)
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stay without credentials and project, in an empty folder, and wait for nothing."""
-    for name in ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "GOOGLE_APPLICATION_CREDENTIALS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nothing."""
     monkeypatch.setattr(services, "INTERVAL", 0.0)
     monkeypatch.setattr(question, "PAUSE", 0.01)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Have an emulator of Cloud Storage, which keeps what is put there while this file is run."""
-    with google_storage(tmp_path_factory.mktemp("gcs")) as address, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STORAGE_EMULATOR_HOST", address)
-        yield
 
 
 @pytest.fixture(scope="module")

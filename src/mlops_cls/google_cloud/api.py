@@ -103,6 +103,15 @@ def given_region(option: str | None) -> str:
     return option
 
 
+def holds(found: Any, wanted: Any) -> bool:
+    """Tell whether all that is wanted is found; a service tells more than it was told."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(holds(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(holds, found, wanted))
+    return bool(found == wanted)
+
+
 def unreachable(error: NoAnswerError) -> ArtifactError:
     """Return the error for a command that cannot go on."""
     return ArtifactError(f"{error}: is there a network? Nothing was changed, try again later")

@@ -1,12 +1,9 @@
 """Where the bundle of a service lies: in a bucket, under its version, so that what a revision serves stays the same."""
 
-import warnings
-from pathlib import Path
-
-from mlops_cls.bucket import LOG_IN, as_os_errors, open_buckets
 from mlops_cls.bundle import CARD, FOLDER, Bundle
-from mlops_cls.errors import ArtifactError, ConfigError
+from mlops_cls.errors import ConfigError
 from mlops_cls.google_cloud.spec import BUCKET
+from mlops_cls.google_cloud.uploading import put_files
 from mlops_cls.publishing.address import GsAddress, parse
 from mlops_cls.publishing.fetch import fetch, local
 
@@ -47,26 +44,7 @@ def put_bundle(bundle: Bundle, place: str) -> bool:
     Its card goes last: a folder without one is no bundle, and is filled again.
 
     Raises:
-        ArtifactError: the bucket cannot be written.
-        ConfigError: gcsfs is not installed.
+        ArtifactError, ConfigError: as `put_files`.
     """
-    storage, address = open_buckets(f"--to {place}"), place.removeprefix("gs://")
-    files = [bundle.folder / name for name in (*bundle.card.export["files"], CARD)]
-    try:
-        # aiohttp warns of the large bodies that gcsfs gives it.
-        with as_os_errors(), warnings.catch_warnings(action="ignore", category=ResourceWarning):
-            if storage.exists(f"{address}/{CARD}"):
-                return False
-            for file in files:
-                storage.put_file(str(file), f"{address}/{_name(bundle, file)}")
-    except OSError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ArtifactError(
-            f"{place} cannot be written ({reason}): is the bucket there (python -m mlops_cls.cloud bucket), may you "
-            f"write it? {LOG_IN}"
-        ) from error
-    return True
-
-
-def _name(bundle: Bundle, file: Path) -> str:
-    return file.relative_to(bundle.folder).as_posix()
+    names = (*bundle.card.export["files"], CARD)
+    return put_files({name: bundle.folder / name for name in names}, place, unless=CARD)

@@ -5,6 +5,7 @@ from typing import Any
 
 from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.google_cloud.api import Api, NoAnswerError, message_of
+from mlops_cls.google_cloud.watching import text_of
 
 INTERVAL = 2.0
 """Seconds between two looks at what is being done."""
@@ -75,7 +76,7 @@ class CloudRun:
             _, answer = self._api.ask("logging", "/v2/entries:list", question)
         except NoAnswerError:
             return []
-        return [line for entry in reversed(answer.get("entries", [])) if (line := _line(entry))]
+        return [line for entry in reversed(answer.get("entries", [])) if (line := text_of(entry))]
 
     def _finish(self, status: int, operation: dict[str, Any]) -> Service:
         _check(status, operation)
@@ -106,8 +107,3 @@ def _check(status: int, answer: dict[str, Any]) -> None:
         raise ConfigError(f"somebody else is changing the service: {message_of(answer)}; try again")
     if status != 200:
         raise ConfigError(f"Cloud Run refuses: {message_of(answer)}")
-
-
-def _line(entry: dict[str, Any]) -> str:
-    said = entry.get("textPayload") or entry.get("jsonPayload", {}).get("message", "")
-    return str(said).rstrip()

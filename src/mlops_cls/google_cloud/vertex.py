@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
     _say(order, path, options)
     if options.dry_run:
         return
-    from mlops_cls.google_cloud.jobs import Jobs, cancel_line, look_line, watch
+    from mlops_cls.google_cloud.jobs import Jobs, cancel_line, look_line, watch_job
 
     project, region = given_project(options.project), given_region(options.region)
     jobs = Jobs(project, region)
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
         raise ArtifactError(f"{error}: whether the job was taken is told by {listing}") from error
     print(f"job     {name}\nlook    {look_line(name)}\nend     {cancel_line(name)}", flush=True)
     if options.wait:
-        watch(jobs, name)
+        watch_job(jobs, name)
 
 
 def _order(options: argparse.Namespace) -> Order:
