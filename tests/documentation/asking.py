@@ -15,7 +15,6 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 
 VARIABLE = "READER_"
-SETTINGS_TAKEN_BY = ("train", "prepare", "check", "augment", "sweep")
 UV_OPTIONS_WITH_VALUE = ("--with", "--group", "--extra", "--no-group", "--python", "-p")
 
 
@@ -54,11 +53,11 @@ def mlops_cls(arguments: list[str]) -> int:
 
 
 def python(arguments: list[str]) -> int:
-    """Run Python; give a training the settings of the block's mark; let a service run beside what follows."""
+    """Run Python, with what a mark adds to a command of ours; let a service run beside what follows."""
     verb = arguments[1].removeprefix("mlops_cls.") if arguments[:1] == ["-m"] else ""
     if verb == "serve" and not {"-h", "--help"} & set(arguments):
         return start_service(arguments)
-    added = os.environ.get(f"{VARIABLE}SETTINGS", "").split() if verb in SETTINGS_TAKEN_BY else []
+    added = os.environ.get(f"{VARIABLE}WORDS", "").split() if arguments[:1] == ["-m"] else []
     return ask([*arguments, *added])
 
 

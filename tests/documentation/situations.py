@@ -52,12 +52,13 @@ def draw_pictures(folder: Path) -> None:
             if i < 70:
                 rows.append(f"{place.relative_to(folder)},{name},p{number}{i // 2:02d}")
     (folder / "scans.csv").write_text("\n".join([*rows, ""]))
-    for name in ("bag.jpg", "boot.jpg", "picture.jpg", "a.jpg", "b.jpg"):
-        shutil.copy(folder / "new_pictures" / CLASSES["boot" in name] / "070.png", folder / "copied.png")
-        Image.open(folder / "copied.png").save(folder / name)
-    (folder / "copied.png").unlink()
-    shutil.copytree(folder / "new_pictures", folder / "pictures")
-    shutil.copytree(folder / "new_pictures", folder / "new")
+    for place in ("pictures", "new"):
+        for name in CLASSES:
+            _write(folder / place / name / "000.jpg", digits.images[digits.target == CLASSES.index(name)][100])
+    for name in CLASSES:
+        shutil.copy(folder / "new" / name / "000.jpg", folder / f"{name}.jpg")
+    for name in ("picture", "a", "b"):
+        shutil.copy(folder / "boot.jpg", folder / f"{name}.jpg")
 
 
 def _write(path: Path, values: np.ndarray) -> None:

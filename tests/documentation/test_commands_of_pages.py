@@ -22,7 +22,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the socket of a process that has imported torch, and runs commands in children."""
     path = tmp_path_factory.mktemp("server") / "socket"
     line = [sys.executable, str(HERE / "forking.py"), str(path)]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
+    env = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(path.parent)}
+    with subprocess.Popen(line, stdin=subprocess.PIPE, env=env) as process:
         while not path.exists():
             assert process.poll() is None, "the process that is to be forked stopped"
             time.sleep(0.05)
