@@ -26,7 +26,7 @@ train() {
 }
 train run.name=other trainer.max_epochs=2
 train run.name=mine
-for name in OTHER ANOTHER A; do ln -s "$(cd runs && ls -d *_other)" "runs/$name"; done
+for name in OTHER ANOTHER A my_resnet18; do ln -s "$(cd runs && ls -d *_other)" "runs/$name"; done
 ln -s "$(readlink runs/latest)" runs/B
 mlops-cls export runs/latest --samples 24
 mlops-cls serve runs/latest/bundle --collect pictures --collect-to collected
@@ -103,6 +103,12 @@ def _published(stage: Stage) -> Iterator[None]:
     yield
 
 
+def _service(stage: Stage) -> Iterator[None]:
+    """The bundle is served, in another terminal."""
+    stage.run(Block("situations.py", 1, "bash", "mlops-cls serve runs/latest/bundle"))
+    yield
+
+
 def _skin_lesions(stage: Stage) -> Iterator[None]:
     """HAM10000.zip as it is published, but with striped pictures."""
     write_synthetic("skin_lesion", stage.folder / "HAM10000.zip")
@@ -113,5 +119,6 @@ SITUATIONS: dict[str, Callable[[Stage], Iterator[None]]] = {
     "a repository": _repository,
     "a bucket": _bucket,
     "a published model": _published,
+    "a service": _service,
     "HAM10000.zip": _skin_lesions,
 }
