@@ -30,7 +30,6 @@ for name in OTHER ANOTHER A my_resnet18; do ln -s "$(cd runs && ls -d *_other)" 
 ln -s "$(readlink runs/latest)" runs/B
 mlops-cls export runs/latest --samples 24
 mlops-cls serve runs/latest/bundle --collect pictures --collect-to collected
-for picture in new_pictures/*/*.png; do curl -F "file=@$picture" "http://127.0.0.1:8080/predict" >/dev/null; done
 """
 
 

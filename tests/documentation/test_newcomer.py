@@ -33,7 +33,8 @@ def empty_environment(home: Path) -> dict[str, str]:
     """Return the environment of a new account, whose Python has pip; only uv's downloads are shared."""
     base = [sys._base_executable, "-m", "venv", str(home / "python")]
     subprocess.run(base, check=True, timeout=120)
-    cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    ours = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}  # which is that of the tests
+    cache = subprocess.run(["uv", "cache", "dir"], env=ours, capture_output=True, text=True, check=True).stdout.strip()
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
     return kept | {
         "HOME": str(home),
