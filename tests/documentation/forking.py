@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import traceback
+import weakref
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -114,6 +115,7 @@ def become(request: dict[str, Any], files: list[int]) -> NoReturn:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined] # temporary folders of the first are not ours to delete
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code = 1
     try:
