@@ -22,6 +22,7 @@ RUN python3 -m venv /opt/tools \
     && python3 -m venv --without-pip /opt/venv
 ENV PATH=/opt/tools/bin:$PATH \
     VIRTUAL_ENV=/opt/venv \
+    UV_BUILD_CONSTRAINT=/opt/build/requirements-build.txt \
     UV_CACHE_DIR=/opt/cache \
     UV_LINK_MODE=copy \
     UV_COMPILE_BYTECODE=1
@@ -31,15 +32,17 @@ WORKDIR /opt/build
 FROM tools AS dependencies
 COPY dockerfiles/requirements-api.txt ./
 RUN --mount=type=cache,target=/opt/cache \
-    uv pip install --prefix /opt/dependencies --no-deps --require-hashes --requirement requirements-api.txt
+    uv pip install --prefix /opt/dependencies --no-deps --require-hashes --requirement requirements-api.txt \
+    && rm /opt/dependencies/.lock
 
 FROM tools AS project
 COPY LICENSE README.md pyproject.toml ./
 COPY configs configs
 COPY src src
 # Without what it says it needs: torch and all else that trains.
-RUN uv build --wheel --no-build-isolation --python /opt/tools/bin/python --out-dir dist . \
-    && uv pip install --prefix /opt/project --no-deps --no-index dist/*.whl
+RUN --mount=type=cache,target=/opt/cache \
+    uv pip install --prefix /opt/project --no-deps . \
+    && rm /opt/project/.lock
 
 FROM base AS api
 COPY --from=tools /opt/venv /opt/venv

@@ -23,6 +23,7 @@ RUN python3 -m venv /opt/tools \
     && python3 -m venv --without-pip /opt/venv
 ENV PATH=/opt/tools/bin:$PATH \
     VIRTUAL_ENV=/opt/venv \
+    UV_BUILD_CONSTRAINT=/opt/build/requirements-build.txt \
     UV_CACHE_DIR=/opt/cache \
     UV_LINK_MODE=copy \
     UV_COMPILE_BYTECODE=1
@@ -34,19 +35,22 @@ ARG ACCELERATOR=cuda
 COPY dockerfiles/requirements-torch-*.txt ./
 RUN --mount=type=cache,target=/opt/cache \
     if [ "$ACCELERATOR" = cpu ]; then export UV_TORCH_BACKEND=cpu; fi \
-    && uv pip install --prefix /opt/torch --no-deps --require-hashes --requirement "requirements-torch-$ACCELERATOR.txt"
+    && uv pip install --prefix /opt/torch --no-deps --require-hashes --requirement "requirements-torch-$ACCELERATOR.txt" \
+    && rm /opt/torch/.lock
 
 FROM tools AS dependencies
 COPY dockerfiles/requirements-train.txt ./
 RUN --mount=type=cache,target=/opt/cache \
-    uv pip install --prefix /opt/dependencies --no-deps --require-hashes --requirement requirements-train.txt
+    uv pip install --prefix /opt/dependencies --no-deps --require-hashes --requirement requirements-train.txt \
+    && rm /opt/dependencies/.lock
 
 FROM tools AS project
 COPY LICENSE README.md pyproject.toml ./
 COPY configs configs
 COPY src src
-RUN uv build --wheel --no-build-isolation --python /opt/tools/bin/python --out-dir dist . \
-    && uv pip install --prefix /opt/project --no-deps --no-index dist/*.whl
+RUN --mount=type=cache,target=/opt/cache \
+    uv pip install --prefix /opt/project --no-deps . \
+    && rm /opt/project/.lock
 
 FROM base AS train
 COPY --from=tools /opt/venv /opt/venv

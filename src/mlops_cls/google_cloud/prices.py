@@ -23,3 +23,24 @@ def machine_price(family: str, cores: int, gigabytes: float) -> float | None:
 def gpu_price(gpu: str) -> float | None:
     """Return what one GPU costs."""
     return FEE * GPU[gpu] if gpu in GPU else None
+
+
+RUN_SOURCE, RUN_DATE = "https://cloud.google.com/run/pricing", "2026-11"
+RUN_BUSY = {False: (0.000024, 0.0000025), True: (0.000018, 0.000002)}
+"""Dollars a second for a processor and for a GiB while a request is answered; True: billed by the instance."""
+RUN_IDLE = {False: (0.0000025, 0.0000025), True: (0.000018, 0.000002)}
+"""The same of an instance that is kept without requests."""
+
+
+def run_busy(cpu: int, gigabytes: float, *, always: bool) -> float:
+    """Return what an instance of Cloud Run costs in an hour in which it answers."""
+    return _hour(RUN_BUSY[always], cpu, gigabytes)
+
+
+def run_idle(cpu: int, gigabytes: float, *, always: bool) -> float:
+    """Return what an instance of Cloud Run costs in an hour in which it is kept and not asked."""
+    return _hour(RUN_IDLE[always], cpu, gigabytes)
+
+
+def _hour(second: tuple[float, float], cpu: int, gigabytes: float) -> float:
+    return 3600 * (cpu * second[0] + gigabytes * second[1])
