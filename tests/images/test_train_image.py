@@ -15,7 +15,7 @@ from mlops_cls.data.synthetic import write_synthetic
 SECONDS = 300
 QUICK = ["logger=none", "run.report=false", "runtime=plain", "data.workers=0"]
 DIGITS = ["experiment=quickstart", "data.size=8", "data.subsample=0.5", "trainer.max_epochs=15"]
-LESIONS = ["experiment=skin_lesion", "data.size=32", "trainer=rehearsal"]
+LESIONS = ["experiment=skin_lesion", "data.size=32", "trainer.max_epochs=1"]
 
 
 def end(process: "subprocess.Popen[str]", code: int) -> str:
@@ -40,7 +40,7 @@ def wait_for(found: Path, pattern: str, process: "subprocess.Popen[str]") -> Non
 
 @pytest.fixture(scope="session")
 def lesions(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> tuple[Path, str]:
-    """Return an archive of HAM10000, the real one's part where it is there, else one of stripes; and how much to take."""
+    """Return an archive of HAM10000, the real one's part or else one of stripes, and how much of it to take."""
     try:
         return Path(request.getfixturevalue("real_data"), "skin_lesion", "HAM10000.zip").resolve(), "data.subsample=0.1"
     except pytest.skip.Exception:
