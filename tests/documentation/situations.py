@@ -1,5 +1,6 @@
 """What stands in a reader's folder before the first command, and what a mark ``<!-- given: NAME -->`` adds to it."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import requests
-from pages import Block
+from pages import ROOT, Block, read
 from PIL import Image
 from sklearn.datasets import load_digits
 from stage import Stage
@@ -17,7 +18,7 @@ from google_storage import google_storage
 from mlops_cls.data.synthetic import write_synthetic
 
 CLASSES = ("bag", "boot", "shirt")
-SIZE = 32
+SIZE, OURS = 32, 130  # so many of each class that those of validation are enough to tell drift
 # Two finished runs on my_pictures, the second of which is `latest`; a bundle; what a service of it collected.
 MADE = """
 train() {
@@ -26,11 +27,10 @@ train() {
 }
 train run.name=other trainer.max_epochs=2
 train run.name=mine
-for name in OTHER ANOTHER A; do ln -s "$(cd runs && ls -d *_other)" "runs/$name"; done
+for name in OTHER ANOTHER A my_resnet18; do ln -s "$(cd runs && ls -d *_other)" "runs/$name"; done
 ln -s "$(readlink runs/latest)" runs/B
 mlops-cls export runs/latest --samples 24
 mlops-cls serve runs/latest/bundle --collect pictures --collect-to collected
-for picture in new_pictures/*/*.png; do curl -F "file=@$picture" "http://127.0.0.1:8080/predict" >/dev/null; done
 """
 
 
@@ -46,18 +46,19 @@ def draw_pictures(folder: Path) -> None:
     rows = ["path,label,patient"]
     for number, name in enumerate(CLASSES):
         shown = digits.images[digits.target == number]
-        for i, values in enumerate(shown[:100]):
-            place = folder / ("my_pictures" if i < 70 else "new_pictures") / name / f"{i:03d}.png"
+        for i, values in enumerate(shown[: OURS + 30]):
+            place = folder / ("my_pictures" if i < OURS else "new_pictures") / name / f"{i:03d}.png"
             _write(place, values)
-            if i < 70:
+            if i < OURS:
                 rows.append(f"{place.relative_to(folder)},{name},p{number}{i // 2:02d}")
     (folder / "scans.csv").write_text("\n".join([*rows, ""]))
-    for name in ("bag.jpg", "boot.jpg", "picture.jpg", "a.jpg", "b.jpg"):
-        shutil.copy(folder / "new_pictures" / CLASSES["boot" in name] / "070.png", folder / "copied.png")
-        Image.open(folder / "copied.png").save(folder / name)
-    (folder / "copied.png").unlink()
-    shutil.copytree(folder / "new_pictures", folder / "pictures")
-    shutil.copytree(folder / "new_pictures", folder / "new")
+    for place in ("pictures", "new"):
+        for name in CLASSES:
+            _write(folder / place / name / "000.jpg", digits.images[digits.target == CLASSES.index(name)][-1])
+    for name in CLASSES:
+        shutil.copy(folder / "new" / name / "000.jpg", folder / f"{name}.jpg")
+    for name in ("picture", "a", "b"):
+        shutil.copy(folder / "boot.jpg", folder / f"{name}.jpg")
 
 
 def _write(path: Path, values: np.ndarray) -> None:
@@ -102,9 +103,30 @@ def _published(stage: Stage) -> Iterator[None]:
     yield
 
 
+def _service(stage: Stage) -> Iterator[None]:
+    """The bundle is served, in another terminal."""
+    stage.run(Block("situations.py", 1, "bash", "mlops-cls serve runs/latest/bundle"))
+    yield
+
+
 def _skin_lesions(stage: Stage) -> Iterator[None]:
     """HAM10000.zip as it is published, but with striped pictures."""
     write_synthetic("skin_lesion", stage.folder / "HAM10000.zip")
+    yield
+
+
+def _packages(stage: Stage) -> Iterator[None]:
+    """The packages that pages write of their blocks of Python, as `pip install` leaves them in a folder of sys.path."""
+    for page, start, name in (("own_data", "import hashlib", "scans"), ("from_lightning", "from timm", "lenet")):
+        blocks = [block for _, block in read((ROOT / f"docs/{page}.md").read_text(), page)]
+        (code,) = (block.text for block in blocks if block.language == "python" and block.text.startswith(start))
+        (about,) = (block.text for block in blocks if block.language == "toml")
+        entry = re.sub(r'project\.entry-points\."(.*)"', r"\1", about[about.index("[project.entry") :]).replace('"', "")
+        (stage.folder / f"{name}.py").write_text(code[: code.index("\n\ndata = ")] + "\n")
+        place = stage.folder / f"{name}-1.dist-info"
+        place.mkdir()
+        (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (place / "entry_points.txt").write_text(entry)
     yield
 
 
@@ -112,5 +134,7 @@ SITUATIONS: dict[str, Callable[[Stage], Iterator[None]]] = {
     "a repository": _repository,
     "a bucket": _bucket,
     "a published model": _published,
+    "a service": _service,
     "HAM10000.zip": _skin_lesions,
+    "the packages of the pages": _packages,
 }
