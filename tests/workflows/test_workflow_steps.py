@@ -9,14 +9,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from workflow_steps import ROOT, spoken, steps
+from workflow_steps import IN_BASH, ROOT, spoken, steps
 
 from mlops_cls import publish
 from mlops_cls.bundle import WEIGHTS, Bundle, seal
 from mlops_cls.data.synthetic import write_synthetic
 from wandb_server import WandbServer
 
-pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+pytestmark = IN_BASH
 Play = Callable[..., None]
 
 
