@@ -28,7 +28,7 @@ Exits with 2 where training would refuse the data.
 
 def main(arguments: list[str]) -> None:
     """Check the data that the command line asks for, and say what is wrong with them."""
-    options, overrides = _parser().parse_known_args(arguments)
+    options, overrides = _own_options().parse_known_args(arguments)
     if options.markdown is not None and not options.markdown.absolute().parent.is_dir():
         raise DataError(f"--markdown {options.markdown}: the folder {options.markdown.parent} does not exist")
     from mlops_cls.compose import run_with_config
@@ -76,7 +76,7 @@ def _describe(finding: "Finding") -> str:
     return f"{first}\n{textwrap.indent(finding.cure, ' ' * 6)}"
 
 
-def _parser() -> argparse.ArgumentParser:
+def _own_options() -> argparse.ArgumentParser:
     # All else is Hydra's, and so is --help.
     parser = argparse.ArgumentParser(prog="python -m mlops_cls.check", add_help=False, allow_abbrev=False)
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="counts and findings, to show below a change")

@@ -120,6 +120,6 @@ def test_search_finds_no_setting(address: str, visit: Open) -> None:
         box = visited.page.get_by_role("textbox", name="Search")
         box.click()
         box.press_sequentially("layer_decay")
-        visited.page.locator(".md-search-result__link").first.click()
-        visited.page.wait_for_url("**/settings/**#optim.layer_decay")
+        visited.page.locator(".md-search-result__link[href$='#optim.layer_decay']").click()
+        assert visited.page.url.endswith("#optim.layer_decay")
         assert visited.requests == []

@@ -17,7 +17,7 @@ def kolmogorov_tail(x: float) -> float:
     if x < 1:
         terms = (exp(-((2 * k - 1) ** 2) * pi**2 / (8 * x**2)) for k in range(1, 5))
         return 1 - sqrt(2 * pi) / x * sum(terms)
-    return 2 * sum((-1) ** (k - 1) * exp(-2 * k**2 * x**2) for k in range(1, 6))
+    return 2 * sum((-1.0) ** (k - 1) * exp(-2 * k**2 * x**2) for k in range(1, 6))
 
 
 def gamma_tail(shape: float, x: float) -> float:
