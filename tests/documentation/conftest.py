@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from kitchen import cooked, server  # noqa: F401 (fixtures)
+from kitchen import cooked, forks  # noqa: F401 (fixtures)
 
 from browser import chromium, visit  # noqa: F401 (fixtures)
 

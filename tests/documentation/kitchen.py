@@ -14,7 +14,7 @@ from stage import HERE, reader
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the socket of a process that has imported torch, and runs commands in children."""
     path = tmp_path_factory.mktemp("server") / "socket"
     line = [sys.executable, str(HERE / "forking.py"), str(path)]
@@ -28,13 +28,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def cooked(server: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cooked(forks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a reader's folder with finished runs, which all workers of pytest share."""
     shared = tmp_path_factory.getbasetemp()
     shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
     with FileLock(shared / "cooked.lock"):
         if not (shared / "cooked.done").exists():
-            with reader(shared / "cooked", server) as stage:
+            with reader(shared / "cooked", forks) as stage:
                 cook(stage)
             (shared / "cooked.done").touch()
     return shared / "cooked"
