@@ -34,8 +34,8 @@ done
 
 
 @pytest.fixture
-def stage(forks: Path, tmp_path: Path) -> Iterator[Stage]:
-    with reader(tmp_path / "folder", forks) as stage:
+def stage(server: Path, tmp_path: Path) -> Iterator[Stage]:
+    with reader(tmp_path / "folder", server) as stage:
         yield stage
 
 
