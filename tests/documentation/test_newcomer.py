@@ -21,7 +21,7 @@ PATIENCE = 600
 """Seconds in which somebody new has a prediction from a service of his own model; installation included."""
 INDEX = ("PIP_", "UV_", "SSL_", "REQUESTS_CA", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 KEPT = (*INDEX, "OMP_NUM_THREADS")
-"""Variables of the way to the package index, and of how many threads compute beside other tests: this machine's affair."""
+"""Variables of this machine: the way to the package index, and how many threads compute beside other tests."""
 
 
 def path_of_a_newcomer() -> list[str]:
