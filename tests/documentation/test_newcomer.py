@@ -19,8 +19,9 @@ from stage import free_port
 
 PATIENCE = 600
 """Seconds in which somebody new has a prediction from a service of his own model; installation included."""
-KEPT = ("PIP_", "UV_", "SSL_", "REQUESTS_CA", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
-"""Variables of the way to the package index, which is this machine's affair."""
+INDEX = ("PIP_", "UV_", "SSL_", "REQUESTS_CA", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+KEPT = (*INDEX, "OMP_NUM_THREADS")
+"""Variables of this machine: the way to the package index, and how many threads compute beside other tests."""
 
 
 def path_of_a_newcomer() -> list[str]:

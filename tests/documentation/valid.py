@@ -33,6 +33,8 @@ def check_command(text: str) -> None:
             assert (ROOT / path).exists(), f"{path} is not in the repository"
         if call.program == "uv" and call.words[:1] == ("sync",):
             _check_extras(call.words)
+        if call.program == "make":
+            assert set(call.words) <= _targets(), f"make knows {sorted(_targets())}"
         if call.verb is not None:
             _check_verb(call.verb, call.rest)
 
@@ -48,6 +50,11 @@ def _check_extras(words: Sequence[str]) -> None:
 @cache
 def _project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+@cache
+def _targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def _check_verb(verb: str, words: list[str]) -> None:
