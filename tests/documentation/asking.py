@@ -2,20 +2,21 @@
 
 ``python -S asking.py NAME ARGUMENTS``. It imports next to nothing, so that a command costs its own work only.
 """
-# ruff: noqa: PTH109, PTH123
+# ruff: noqa: PTH109, PTH123, PTH207
 
 import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from glob import glob
 from http.client import HTTPConnection, HTTPException
 
 VARIABLE = "READER_"
-SETTINGS_TAKEN_BY = ("train", "prepare", "check", "augment", "sweep")
 UV_OPTIONS_WITH_VALUE = ("--with", "--group", "--extra", "--no-group", "--python", "-p")
 
 
@@ -54,11 +55,11 @@ def mlops_cls(arguments: list[str]) -> int:
 
 
 def python(arguments: list[str]) -> int:
-    """Run Python; give a training the settings of the block's mark; let a service run beside what follows."""
+    """Run Python, with what a mark adds to a command of ours; let a service run beside what follows."""
     verb = arguments[1].removeprefix("mlops_cls.") if arguments[:1] == ["-m"] else ""
     if verb == "serve" and not {"-h", "--help"} & set(arguments):
         return start_service(arguments)
-    added = os.environ.get(f"{VARIABLE}SETTINGS", "").split() if verb in SETTINGS_TAKEN_BY else []
+    added = os.environ.get(f"{VARIABLE}WORDS", "").split() if arguments[:1] == ["-m"] else []
     return ask([*arguments, *added])
 
 
@@ -77,7 +78,18 @@ def start_service(arguments: list[str]) -> int:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.05)
     note(f"{port} is {process}")
+    if "--collect" in arguments:
+        use_service(port)
     return 0
+
+
+def use_service(port: int) -> None:
+    """Ask about each of the new pictures, as others would: what a service collects is read by later commands."""
+    each = [
+        ["-F", f"file=@{path}", f"http://127.0.0.1:{port}/predict"] for path in sorted(glob("new_pictures/*/*.png"))
+    ]
+    words = [word for asked in each for word in ("--next", "--silent", "--output", os.devnull, *asked)]
+    subprocess.run(["curl", *words[1:]], check=True)
 
 
 def end_service(port: int) -> None:

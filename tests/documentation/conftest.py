@@ -1,68 +1,40 @@
-"""The site, built once for all processes that test."""
+"""The process that commands of pages are forked from, and a reader's folder in which runs have been trained."""
 
-import functools
 import os
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-
-from browser import chromium, visit  # noqa: F401 (fixtures)
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class Site:
-    """The built pages, and what was said while they were built."""
-
-    folder: Path
-    said: str
-
-    def page(self, name: str) -> str:
-        """Return the HTML of `docs/NAME.md`."""
-        place = "index.html" if name == "index" else f"{name}/index.html"
-        return (self.folder / place).read_text(encoding="utf-8")
+from situations import cook
+from stage import HERE, reader
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """Return the site as `make docs` builds it; strictly, but whether that went well is for a test to say."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
-    said = shared.with_suffix(".txt")
-    with FileLock(shared.with_suffix(".lock")):
-        if not said.exists():
-            said.write_text(build(shared), encoding="utf-8")
-    return Site(shared, said.read_text(encoding="utf-8"))
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the socket of a process that has imported torch, and runs commands in children."""
+    path = tmp_path_factory.mktemp("server") / "socket"
+    line = [sys.executable, str(HERE / "forking.py"), str(path)]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(path.parent)}
+    with subprocess.Popen(line, stdin=subprocess.PIPE, env=env) as process:
+        while not path.exists():
+            assert process.poll() is None, "the process that is to be forked stopped"
+            time.sleep(0.05)
+        yield path
+        process.stdin.close()
 
 
-def build(folder: Path) -> str:
-    """Build the site and return what was wrong. Not with `--quiet`: mkdocs would count no warnings, strict or not."""
-    line = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    silent = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(line, cwd=ROOT, env=silent, capture_output=True, text=True, check=False, timeout=300)
-    said = [line for line in f"{done.stdout}{done.stderr}".splitlines() if line and not line.startswith("INFO ")]
-    return "\n".join(said + [f"exit code {done.returncode}"] * (done.returncode != 0))
-
-
-@pytest.fixture
-def address(site: Site) -> Iterator[str]:
-    """Return where the site can be visited."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            del format, args
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site.folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+@pytest.fixture(scope="session")
+def cooked(server: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a reader's folder with finished runs, which all workers of pytest share."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with FileLock(shared / "cooked.lock"):
+        if not (shared / "cooked.done").exists():
+            with reader(shared / "cooked", server) as stage:
+                cook(stage)
+            (shared / "cooked.done").touch()
+    return shared / "cooked"

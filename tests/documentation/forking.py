@@ -8,6 +8,8 @@ import array
 import atexit
 import builtins
 import json
+import logging
+import multiprocessing.util
 import os
 import runpy
 import signal
@@ -15,6 +17,7 @@ import socket
 import sys
 import threading
 import traceback
+import weakref
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -115,6 +118,12 @@ def become(request: dict[str, Any], files: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["env"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What was to be cleared away at the end is the parent's; but for what any Python does.
+    atexit._clear()
+    atexit.register(logging.shutdown)
+    atexit.register(multiprocessing.util._exit_function)
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
     code = 1
     try:
         run(request["argv"])
@@ -139,9 +148,7 @@ def run(arguments: list[str]) -> None:
     """Do what ``python ARGUMENTS`` does."""
     first, *rest = arguments
     sys.path[0] = str(Path.cwd())
-    if first == "session":
-        hold_session()
-    elif first == "-m":
+    if first == "-m":
         sys.argv = ["-m", *rest[1:]]
         sys.modules.pop(rest[0], None)
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
@@ -154,23 +161,6 @@ def run(arguments: list[str]) -> None:
     else:
         sys.argv, sys.path[0] = arguments, str(Path(first).resolve().parent)
         runpy.run_path(first, run_name="__main__")
-
-
-def hold_session() -> None:
-    """Execute blocks of Python one after another in the same names; standard input is a socket that is told of each."""
-    names = _main()
-    with socket.socket(fileno=os.dup(0)) as connection, connection.makefile("rw") as lines:
-        for line in lines:
-            asked = json.loads(line)
-            try:
-                exec(compile("\n" * (asked["line"] - 1) + asked["code"], asked["file"], "exec"), names)
-                failed = 0
-            except BaseException:
-                traceback.print_exc()
-                failed = 1
-            sys.stdout.flush()
-            lines.write(f"{failed}\n")
-            lines.flush()
 
 
 def _execute(code: str, name: str) -> None:

@@ -6,7 +6,7 @@ about the same command the later one holds.
     <!-- not run: REASON -->        never executed; that it would start is checked
     <!-- run weekly: REASON -->     executed by `pytest --weekly`
     <!-- run as a newcomer -->      executed by the test that starts from a fresh clone
-    <!-- run with: SETTINGS -->     executed in every test run too, with these settings added to what trains
+    <!-- run with: WORDS -->        executed in every test run too, with these words added, such as trainer=rehearsal
     <!-- given: NAME -->            something is prepared before the block: a name of `situations.py`
     <!-- exit CODE: REASON -->      this is the exit code of a command of the block
 """
@@ -56,8 +56,8 @@ class Statement:
         """Return whether it is executed by its chapter's test; the newcomer's has those of its own."""
         return self.is_literal or (weekly and "run weekly" in self.marks) or "run with" in self.marks
 
-    def settings(self, *, weekly: bool) -> str:
-        """Return what is added to its settings, which is nothing where it can be executed as it stands."""
+    def added(self, *, weekly: bool) -> str:
+        """Return what is added to it, which is nothing where it can be executed as it stands."""
         return "" if self.is_literal or (weekly and "run weekly" in self.marks) else self.marks["run with"]
 
     @property
@@ -102,7 +102,7 @@ def _settled(marks: Iterable[Mark]) -> dict[str, str]:
     settled: dict[str, str] = {}
     for mark in marks:
         if mark.kind == "not run":
-            settled.pop("run with", None)
+            settled = {kind: words for kind, words in settled.items() if not kind.startswith("run ")}
         settled[mark.kind] = mark.words
     return settled
 

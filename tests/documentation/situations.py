@@ -17,7 +17,7 @@ from google_storage import google_storage
 from mlops_cls.data.synthetic import write_synthetic
 
 CLASSES = ("bag", "boot", "shirt")
-SIZE = 32
+SIZE, OURS = 32, 130  # so many of each class that those of validation are enough to tell drift
 # Two finished runs on my_pictures, the second of which is `latest`; a bundle; what a service of it collected.
 MADE = """
 train() {
@@ -26,11 +26,10 @@ train() {
 }
 train run.name=other trainer.max_epochs=2
 train run.name=mine
-for name in OTHER ANOTHER A; do ln -s "$(cd runs && ls -d *_other)" "runs/$name"; done
+for name in OTHER ANOTHER A my_resnet18; do ln -s "$(cd runs && ls -d *_other)" "runs/$name"; done
 ln -s "$(readlink runs/latest)" runs/B
 mlops-cls export runs/latest --samples 24
 mlops-cls serve runs/latest/bundle --collect pictures --collect-to collected
-for picture in new_pictures/*/*.png; do curl -F "file=@$picture" "http://127.0.0.1:8080/predict" >/dev/null; done
 """
 
 
@@ -46,18 +45,19 @@ def draw_pictures(folder: Path) -> None:
     rows = ["path,label,patient"]
     for number, name in enumerate(CLASSES):
         shown = digits.images[digits.target == number]
-        for i, values in enumerate(shown[:100]):
-            place = folder / ("my_pictures" if i < 70 else "new_pictures") / name / f"{i:03d}.png"
+        for i, values in enumerate(shown[: OURS + 30]):
+            place = folder / ("my_pictures" if i < OURS else "new_pictures") / name / f"{i:03d}.png"
             _write(place, values)
-            if i < 70:
+            if i < OURS:
                 rows.append(f"{place.relative_to(folder)},{name},p{number}{i // 2:02d}")
     (folder / "scans.csv").write_text("\n".join([*rows, ""]))
-    for name in ("bag.jpg", "boot.jpg", "picture.jpg", "a.jpg", "b.jpg"):
-        shutil.copy(folder / "new_pictures" / CLASSES["boot" in name] / "070.png", folder / "copied.png")
-        Image.open(folder / "copied.png").save(folder / name)
-    (folder / "copied.png").unlink()
-    shutil.copytree(folder / "new_pictures", folder / "pictures")
-    shutil.copytree(folder / "new_pictures", folder / "new")
+    for place in ("pictures", "new"):
+        for name in CLASSES:
+            _write(folder / place / name / "000.jpg", digits.images[digits.target == CLASSES.index(name)][-1])
+    for name in CLASSES:
+        shutil.copy(folder / "new" / name / "000.jpg", folder / f"{name}.jpg")
+    for name in ("picture", "a", "b"):
+        shutil.copy(folder / "boot.jpg", folder / f"{name}.jpg")
 
 
 def _write(path: Path, values: np.ndarray) -> None:
@@ -102,6 +102,12 @@ def _published(stage: Stage) -> Iterator[None]:
     yield
 
 
+def _service(stage: Stage) -> Iterator[None]:
+    """The bundle is served, in another terminal."""
+    stage.run(Block("situations.py", 1, "bash", "mlops-cls serve runs/latest/bundle"))
+    yield
+
+
 def _skin_lesions(stage: Stage) -> Iterator[None]:
     """HAM10000.zip as it is published, but with striped pictures."""
     write_synthetic("skin_lesion", stage.folder / "HAM10000.zip")
@@ -112,5 +118,6 @@ SITUATIONS: dict[str, Callable[[Stage], Iterator[None]]] = {
     "a repository": _repository,
     "a bucket": _bucket,
     "a published model": _published,
+    "a service": _service,
     "HAM10000.zip": _skin_lesions,
 }

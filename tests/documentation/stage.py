@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ HERE = Path(__file__).parent
 PROGRAMS = ("mlops-cls", "pip", "python", "uv")
 NOWHERE = "http://127.0.0.1:9"
 PORT = re.compile(r"(?P<before>(?:127\.0\.0\.1|localhost):|--port[ =]|\bPORT=)(?P<port>\d{4,5})\b")
-SECONDS, SECONDS_WEEKLY = 300, 3000
+SECONDS, SECONDS_WEEKLY = 900, 5400  # only that nothing waits for ever
 SHOWN = 6000
 # Ends the script at the first command that ends otherwise than it should.
 ENDED = 'ended() { case " $2 " in *" $1 "*) ;; *) printf "%s %s" "$3" "$1" >"$READER_FAILED"; exit 1 ;; esac; }'
@@ -43,6 +44,8 @@ class Stage:
     env: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     session: socket.socket | None = None
+    process: socket.socket = field(default_factory=partial(socket.socket, socket.AF_UNIX))
+    """Which the session's process ends with."""
 
     @property
     def aside(self) -> Path:
@@ -59,9 +62,9 @@ class Stage:
     def _script(self, chosen: Sequence[Statement], *, weekly: bool) -> str:
         lines = [ENDED, f"cd {shlex.quote(self.env['PWD'])}"]
         for statement in chosen:
-            text, settings = self._with_own_ports(statement.text), statement.settings(weekly=weekly)
+            text, added = self._with_own_ports(statement.text), statement.added(weekly=weekly)
             codes = " ".join(map(str, statement.exit_codes))
-            lines += [f"export READER_SETTINGS={shlex.quote(settings)}", f"printf '\\n$ %s\\n' {shlex.quote(text)}"]
+            lines += [f"export READER_WORDS={shlex.quote(added)}", f"printf '\\n$ %s\\n' {shlex.quote(text)}"]
             lines += [text, f"ended $? '{codes}' {statement.line}"]
         return "\n".join([*lines, f"env -0 >{self.aside}/left", ""])
 
@@ -93,11 +96,11 @@ class Stage:
 
     def _open_session(self, log: Path) -> socket.socket:
         ours, theirs = socket.socketpair()
-        request = {"argv": ["session"], "cwd": self.env["PWD"], "env": self.env}
-        with socket.socket(socket.AF_UNIX) as connection, theirs, log.open("ab") as file:
-            connection.connect(str(self.server))
-            socket.send_fds(connection, [b"."], [theirs.fileno(), file.fileno(), file.fileno()])
-            connection.sendall(json.dumps(request).encode() + b"\n")
+        request = {"argv": [str(HERE / "session.py")], "cwd": self.env["PWD"], "env": self.env}
+        self.process.connect(str(self.server))
+        with theirs, log.open("ab") as file:
+            socket.send_fds(self.process, [b"."], [theirs.fileno(), file.fileno(), file.fileno()])
+        self.process.sendall(json.dumps(request).encode() + b"\n")
         ours.settimeout(SECONDS_WEEKLY)
         self.session = ours
         return ours
@@ -106,6 +109,7 @@ class Stage:
         """End the session and the services that were started, each of which must end well."""
         if self.session:
             self.session.close()
+        self.process.close()
         notes = self.aside / "services"
         if notes.exists():
             _end_services(notes, self.env)
