@@ -1,5 +1,6 @@
 """What stands in a reader's folder before the first command, and what a mark ``<!-- given: NAME -->`` adds to it."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import requests
-from pages import Block
+from pages import ROOT, Block, read
 from PIL import Image
 from sklearn.datasets import load_digits
 from stage import Stage
@@ -114,10 +115,26 @@ def _skin_lesions(stage: Stage) -> Iterator[None]:
     yield
 
 
+def _packages(stage: Stage) -> Iterator[None]:
+    """The packages that pages write of their blocks of Python, as `pip install` leaves them in a folder of sys.path."""
+    for page, start, name in (("own_data", "import hashlib", "scans"), ("from_lightning", "from timm", "lenet")):
+        blocks = [block for _, block in read((ROOT / f"docs/{page}.md").read_text(), page)]
+        (code,) = (block.text for block in blocks if block.language == "python" and block.text.startswith(start))
+        (about,) = (block.text for block in blocks if block.language == "toml")
+        entry = re.sub(r'project\.entry-points\."(.*)"', r"\1", about[about.index("[project.entry") :]).replace('"', "")
+        (stage.folder / f"{name}.py").write_text(code[: code.index("\n\ndata = ")] + "\n")
+        place = stage.folder / f"{name}-1.dist-info"
+        place.mkdir()
+        (place / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (place / "entry_points.txt").write_text(entry)
+    yield
+
+
 SITUATIONS: dict[str, Callable[[Stage], Iterator[None]]] = {
     "a repository": _repository,
     "a bucket": _bucket,
     "a published model": _published,
     "a service": _service,
     "HAM10000.zip": _skin_lesions,
+    "the packages of the pages": _packages,
 }
