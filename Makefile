@@ -42,7 +42,7 @@ serve: ## answer over HTTP, such as: make serve MODEL=runs/latest/bundle ARGS="-
 	uv run python -m mlops_cls.serve $(MODEL) $(ARGS)
 
 docs: ## build the pages into site/, every warning an error
-	uv run --group docs mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 uv run --group docs mkdocs build --strict
 
 docker: $(IMAGES:%=docker-%) ## build both images, such as: make docker ENGINE=podman REPOSITORY=REGION-docker.pkg.dev/PROJECT/NAME
 

@@ -1,4 +1,4 @@
-# The service, without torch; drift and predict too (docs/images.md):
+# The service, without torch; it looks for drift, too (docs/images.md):
 #   docker build -f dockerfiles/api.dockerfile -t api --build-arg COMMIT="$(git rev-parse HEAD)" .
 #   docker run --rm -p 8080:8080 -v "$PWD/runs/latest/bundle:/model:ro" -e MODEL=/model api
 ARG BASE=docker.io/library/debian:trixie-slim

@@ -14,8 +14,12 @@ NO_SETTING = "# @package"
 
 def described() -> str:
     """Return a heading for each group, and below it one for each of its files."""
-    groups = [group for group in sorted(config_folder().iterdir()) if group.is_dir() and group.name != SWEEPS]
-    return "\n\n".join(part for group in groups for part in _group(group, _chosen()))
+    return "\n\n".join(part for group in group_folders() for part in _group(group, _chosen()))
+
+
+def group_folders() -> list[Path]:
+    """Return the folders of which a run takes a file each."""
+    return [group for group in sorted(config_folder().iterdir()) if group.is_dir() and group.name != SWEEPS]
 
 
 def _chosen() -> dict[str, str]:

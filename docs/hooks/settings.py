@@ -6,11 +6,11 @@ import types
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
 from enum import StrEnum
-from functools import cache
 from itertools import pairwise
 from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
+from setting_groups import group_folders
 from writing import code, heading
 
 from mlops_cls.config import Config
@@ -20,26 +20,25 @@ WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text
 
 def described() -> str:
     """Return a heading for each section, and below it one for each of its settings."""
-    return "\n\n".join([*_one("", Config(), "seed"), *_sections()])
-
-
-def _sections() -> Iterator[str]:
-    config = Config()
-    for setting in fields(config):
-        section = getattr(config, setting.name)
+    config, groups = Config(), {folder.name for folder in group_folders()}
+    parts = list(_settings(config, "", level=2))
+    for each in fields(config):
+        section = getattr(config, each.name)
         if is_dataclass(section):
-            yield heading(2, setting.name, setting.name)
-            yield f"{section.__doc__}"
-            for own in fields(section):
-                yield from _one(f"{setting.name}.", section, own.name)
+            parts += [heading(2, each.name, each.name), inspect.getdoc(section) or ""]
+            parts += [f"Files that set several: [{each.name}=](configs.md#{each.name})."] * (each.name in groups)
+            parts += _settings(section, f"{each.name}.", level=3)
+    return "\n\n".join(parts)
 
 
-def _one(prefix: str, section: Any, name: str) -> Iterator[str]:
-    key, setting = prefix + name, next(each for each in fields(section) if each.name == name)
-    kind = get_type_hints(type(section))[name]
-    yield heading(3 if prefix else 2, key, key)
-    yield f"{_allowed(kind, setting)}; default {code(_as_yaml(getattr(section, name)))}\n{{ .allowed }}"
-    yield _texts(type(section))[name]
+def _settings(section: Any, prefix: str, *, level: int) -> Iterator[str]:
+    texts, kinds = _texts(type(section)), get_type_hints(type(section))
+    for setting in fields(section):
+        name, value = setting.name, getattr(section, setting.name)
+        if not is_dataclass(value):
+            yield heading(level, prefix + name, prefix + name)
+            yield f"{_allowed(kinds[name], setting)}; default {code(_as_yaml(value))}\n{{ .allowed }}"
+            yield texts[name]
 
 
 def _allowed(kind: Any, setting: Field[Any]) -> str:
@@ -64,8 +63,7 @@ def _as_yaml(value: Any) -> str:
     return written.removesuffix("...\n").strip()
 
 
-@cache
-def _texts(section: type[object]) -> dict[str, str]:
+def _texts(section: type) -> dict[str, str]:
     """Return the text below each field, which Python itself does not keep."""
     (parsed,) = ast.parse(inspect.getsource(section)).body
     assert isinstance(parsed, ast.ClassDef)

@@ -18,7 +18,7 @@ from google_storage import google_storage
 from mlops_cls.data.synthetic import write_synthetic
 
 CLASSES = ("bag", "boot", "shirt")
-SIZE = 32
+SIZE, OURS = 32, 130  # so many of each class that those of validation are enough to tell drift
 # Two finished runs on my_pictures, the second of which is `latest`; a bundle; what a service of it collected.
 MADE = """
 train() {
@@ -46,15 +46,15 @@ def draw_pictures(folder: Path) -> None:
     rows = ["path,label,patient"]
     for number, name in enumerate(CLASSES):
         shown = digits.images[digits.target == number]
-        for i, values in enumerate(shown[:100]):
-            place = folder / ("my_pictures" if i < 70 else "new_pictures") / name / f"{i:03d}.png"
+        for i, values in enumerate(shown[: OURS + 30]):
+            place = folder / ("my_pictures" if i < OURS else "new_pictures") / name / f"{i:03d}.png"
             _write(place, values)
-            if i < 70:
+            if i < OURS:
                 rows.append(f"{place.relative_to(folder)},{name},p{number}{i // 2:02d}")
     (folder / "scans.csv").write_text("\n".join([*rows, ""]))
     for place in ("pictures", "new"):
         for name in CLASSES:
-            _write(folder / place / name / "000.jpg", digits.images[digits.target == CLASSES.index(name)][100])
+            _write(folder / place / name / "000.jpg", digits.images[digits.target == CLASSES.index(name)][-1])
     for name in CLASSES:
         shutil.copy(folder / "new" / name / "000.jpg", folder / f"{name}.jpg")
     for name in ("picture", "a", "b"):

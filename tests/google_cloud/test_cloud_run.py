@@ -98,6 +98,7 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "no variable": (["--env", "MY-NAME=x"], "is no name of a variable"),
     "a key by its value": (["--env", "WANDB_API_KEY=abc"], "gcloud secrets create"),
     "the service's keys by value": (["--setting", "api-keys=abc"], "--secret SERVE_API_KEYS=NAME"),
+    "a mistyped variable for a key": (["--secret", "SERVE_API_KEY=skin-keys"], "did you mean 'SERVE_API_KEYS'"),
     "half a secret": (["--secret", "SERVE_API_KEYS"], "NAME=VALUE"),
     "a secret's value": (["--secret", "SERVE_API_KEYS=a b"], "names no secret"),
     "a small queue": (["--setting", "queue=4"], "less than --concurrency 16"),
@@ -167,6 +168,7 @@ def test_a_revision_gets_traffic_before_it_has_answered_or_none_afterwards_or_it
         assert run.sent[1]["scaling"] == {"minInstanceCount": 1}
         assert run.sent[1]["labels"]["model"] == tiny_bundle.card.digest
         said = capsys.readouterr().out
+        assert "note: anybody may ask it, without a key" in said
         assert f"by model {tiny_bundle.card.digest}, at {served}" in said
         assert f"serves  https://skin.run.app, all of it by {new}" in said
         back = next(line for line in said.splitlines() if line.startswith("back"))
@@ -204,6 +206,18 @@ def test_a_revision_that_does_not_start_takes_traffic_or_does_not_say_why(
     assert "| starting\n  | which model? Give a bundle" in str(failed.value)
     assert str(failed.value).endswith("skin-00001-abc serves on as before")
     assert run.shares == []
+
+
+def test_a_service_whose_first_revision_failed_is_lost(
+    storage: None, tiny_bundle: Bundle, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = CloudRun(served, broken="The user-provided container failed to start")
+    with google(run, monkeypatch):
+        with pytest.raises(mc.ArtifactError, match="nothing served before, and nothing does now"):
+            deploy(tiny_bundle)
+        run.broken = ""
+        deploy(tiny_bundle)
+    assert run.shares[-1] == {run.revisions[-1]: 100}
 
 
 def test_a_revision_that_answers_by_another_model_gets_traffic(

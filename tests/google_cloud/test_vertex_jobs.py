@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import google.auth
 import pytest
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.aiplatform_v1.types import CustomJobSpec
 from google.protobuf import json_format
 
@@ -47,6 +49,8 @@ def dry(*arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_system_cannot_be_trained_there_or_not_looked_at_without_an_account(system: str) -> None:
+    with pytest.raises(DefaultCredentialsError):
+        google.auth.default()
     arguments = [*SYSTEMS[system], "--project", "lab"]
     spec = dry(*arguments)
     pools = spec["workerPoolSpecs"]

@@ -33,7 +33,9 @@ def serving(image: Image, folder: Path, **variables: str) -> Iterator[tuple["sub
         yield process, told
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def ask(told: dict[str, str], path: str, body: bytes | None = None) -> bytes:
@@ -98,9 +100,10 @@ def test_a_bundle_in_a_mounted_folder_is_not_served(
         process.send_signal(signal.SIGTERM)
         assert end(process)[0] == 0
         assert end(api_image.start(api_image.healthcheck, tmp_path, **told))[0] == 1
-    drift = ["python", "-m", "mlops_cls.drift", str(tiny_bundle.folder), str(tmp_path / "kept")]
+    drift = ["python", "-m", "mlops_cls.drift", str(tiny_bundle.folder), str(tmp_path / "kept"), "--table", "retrain"]
     code, said = end(api_image.start(drift, tmp_path))
-    assert (code, "1 picture" in said) == (4, True), said  # too few to tell
+    assert (code, "1 of 50" in said) == (4, True), said  # too few to tell
+    assert (tmp_path / "drift" / "drift.html").is_file()
 
 
 def test_a_bundle_in_a_bucket_is_not_served(

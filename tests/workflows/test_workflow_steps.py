@@ -69,6 +69,37 @@ def test_changed_data_are_not_told_below_the_pull_request(under_dvc: Path, play:
     assert (under_dvc / "comment.md").read_text(encoding="utf-8") == told
 
 
+def test_what_changed_is_compared_with_a_checkout_that_has_no_data(
+    under_dvc: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dvc.cli import main as dvc
+    from dvc.repo import Repo
+
+    def commit() -> None:
+        author = ["-c", "user.name=nobody", "-c", "user.email=nobody"]
+        for words in (["add", "data.dvc", ".dvc/config"], ["commit", "-q", "-m", "data"]):
+            subprocess.run(["git", *author, *words], check=True)
+
+    subprocess.run(["git", "init", "-q"], check=True)
+    (under_dvc / ".dvc" / "config").write_text((under_dvc / ".dvc" / "config").read_text().replace("no_scm = True", ""))
+    commit()
+    (under_dvc / "data").mkdir()
+    (under_dvc / "data" / "new.zip").write_bytes(b"new")
+    with warnings.catch_warnings(), Repo(str(under_dvc)) as repository:
+        warnings.simplefilter("ignore")  # DVC's own
+        repository.add("data")
+        repository.push()
+        commit()
+        shutil.rmtree(under_dvc / "data")
+        shutil.rmtree(under_dvc / ".dvc" / "cache")
+        (step,) = [step for step in steps() if (step.workflow, step.job) == ("data", "changes")]
+        ((_, _, _, *words),) = spoken(step, under_dvc, {"BASE": "HEAD~1"})
+        capsys.readouterr()
+        assert dvc(words) == 0
+    rows = {tuple(cell.strip() for cell in line.split("|")[1:3]) for line in capsys.readouterr().out.splitlines()[2:-1]}
+    assert rows == {("added", "data/new.zip"), ("modified", "data/"), ("deleted", "data/synthetic/seabed.zip")}
+
+
 def test_a_candidate_is_promoted_unexamined(
     wandb_server: WandbServer, tiny_bundle: Bundle, play: Play, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],

@@ -91,6 +91,8 @@ class Deployment:
                 raise ConfigError(f"--secret {name}={secret} names no secret: NAME or NAME:VERSION of Secret Manager")
 
     def _check_settings(self) -> None:
+        # A name that is mistyped would leave the service without its keys.
+        Settings.read({name: "" for name in self.secrets if name != KEYS}, {})
         settings = Settings.read({**self.environment, "MODEL": self.model, "PORT": str(self.port)}, {})
         if settings.queue < self.concurrency:
             raise ConfigError(

@@ -20,16 +20,6 @@ EXAMPLE = """examples:
       --repository europe-west4-docker.pkg.dev/lab/images
 
 exit code 2: something is missing"""
-OF_QUOTA = {
-    "p4": "p4",
-    "p100": "p100",
-    "t4": "t4",
-    "v100": "v100",
-    "l4": "l4",
-    "a100": "a100",
-    "a100-80gb": "a100_80gb",
-}
-"""A GPU in the name of its quota: https://cloud.google.com/vertex-ai/docs/quotas#custom-trained_models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +119,9 @@ class Examination:
 
     def _quota(self) -> Iterator[Finding]:
         assert self.gpu is not None
-        spot = "preemptible_" if self.spot else ""
-        metric = f"aiplatform.googleapis.com/custom_model_training_{spot}nvidia_{OF_QUOTA.get(self.gpu, self.gpu)}_gpus"
+        # https://cloud.google.com/vertex-ai/docs/quotas#custom-trained_models
+        kind = f"{'preemptible_' if self.spot else ''}nvidia_{self.gpu.replace('-', '_')}"
+        metric = f"aiplatform.googleapis.com/custom_model_training_{kind}_gpus"
         service = f"/v1beta1/projects/{self.project}/services/aiplatform.googleapis.com"
         status, answer = self.api.ask("serviceusage", f"{service}/consumerQuotaMetrics/{quote(metric, safe='')}")
         console = f"https://console.cloud.google.com/iam-admin/quotas?project={self.project}"

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mlops_cls.google_cloud.deployment import LIVENESS, STARTUP, Deployment
+from mlops_cls.google_cloud.deployment import KEYS, LIVENESS, STARTUP, Deployment
 from mlops_cls.google_cloud.prices import RUN_DATE, run_busy, run_idle
 from mlops_cls.google_cloud.rollout import TAG
 
@@ -18,7 +18,7 @@ def announce(deployment: Deployment, path: Path, options: argparse.Namespace) ->
     size = f"{deployment.cpu} CPU, {deployment.memory:g} GiB, {deployment.concurrency} requests at a time"
     print(f"written {path}: {size}, {deployment.least} to {deployment.most} instances")
     print(f"model   {deployment.model}")
-    for remark in _remarks(deployment):
+    for remark in _remarks(deployment, public=bool(options.public)):
         print(f"note: {remark}")
     print(f"costs   {_cost(deployment)}")
     print(f"gcloud  {_gcloud(deployment, options)}", flush=True)
@@ -35,12 +35,14 @@ def back_line(options: argparse.Namespace) -> str:
     return f"python -m mlops_cls.cloud run --service={options.service} {' '.join(places(options))} --rollback"
 
 
-def _remarks(deployment: Deployment) -> Iterator[str]:
+def _remarks(deployment: Deployment, *, public: bool) -> Iterator[str]:
     version = deployment.labels.get("model")
     if version is None:
         yield "the bundle was not read; without --dry-run it is checked first, and its version is a label"
     elif not deployment.model.endswith(version):
         yield "instances read that folder when they start: leave it as it is, and put another model into another folder"
+    if public and KEYS not in deployment.secrets:
+        yield f"anybody may ask it, without a key: --secret {KEYS}=NAME asks for one"
     if deployment.environment.get("SERVE_COLLECT", "off") != "off" and not deployment.cpu_always:
         yield "what is collected is written while requests are answered and when an instance ends; --cpu-always: always"
 

@@ -6,10 +6,10 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from built import Site
 
 import mlops_cls as mc
 from browser import Open
-from conftest import Site
 from mlops_cls import cli, cloud, drift, publish, reproduce
 from mlops_cls.compose import load_config
 from mlops_cls.config import Config
