@@ -65,9 +65,10 @@ def submit(batch: BatchSystem, monkeypatch: pytest.MonkeyPatch, *arguments: str)
 
 
 def test_a_job_whose_time_is_up_begins_anew_or_is_not_started_again_on_slurm(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch, epochs = BatchSystem(tmp_path / "slurm", "slurm"), epochs_of(home)
+    monkeypatch.setattr(sys, "executable", python)
     submit(batch, monkeypatch, *TINY, "trainer.max_epochs=4", *CPU)
     batch.run(lambda task, attempt: attempt == 1 and epochs() >= 1)
     assert batch.codes == {1: [75, 0]}
