@@ -15,6 +15,8 @@ from mlops_cls.atomic import replacing, write_text
 from mlops_cls.errors import Interrupted
 from mlops_cls.interruption import SIGNALS, Interruption
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process that is sent a signal")
+
 RESUME_ME = 75
 
 

@@ -21,6 +21,8 @@ from mlops_cls.compose import config_folder
 from mlops_cls.search.definition import read
 from wandb_server import WandbServer
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="searches are told to end by POSIX signals")
+
 COMMAND = ["${env}", "${interpreter}", "-m", "mlops_cls.train", "experiment=quickstart", "logger=none"]
 TINY = ["data.size=8", "data.subsample=0.3"]
 # A run whose loss grows beyond all numbers: it starts like any other, and fails.

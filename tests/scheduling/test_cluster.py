@@ -12,6 +12,8 @@ import mlops_cls as mc
 from batch_systems import BatchSystem
 from mlops_cls import cluster
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="job scripts are for bash")
+
 TINY = ["experiment=quickstart", "logger=none", "data.size=8", "data.subsample=0.2", "run.report=false"]
 CPU = ["--gpus", "0", "--cores", "1", "--memory", "2"]
 
