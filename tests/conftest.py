@@ -27,6 +27,10 @@ for key in ("WANDB_API_KEY", "WANDB_BASE_URL"):
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 60, 220)}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--weekly", action="store_true", help="also type the commands of pages that take minutes")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def users_cache_is_left_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let this process and those that it starts find an empty cache folder."""

@@ -1,6 +1,8 @@
 """The speed table: all that can compute is in it, with whole numbers; how fast it is is nobody's promise."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from mlops_cls import benchmark
 from mlops_cls.backends.kinds import KINDS
 from mlops_cls.benchmarking.machine import markdown
 from mlops_cls.benchmarking.timing import summarise
-from mlops_cls.bundle import Bundle
+from mlops_cls.bundle import SAMPLES, Bundle, seal
 from mlops_cls.errors import ArtifactError, DataError
 
 
@@ -28,6 +30,38 @@ def test_the_table_has_every_side_that_can_compute(
         assert side["bytes"] > 0 and side["cost"]["pictures"] == 32
         assert all(0 < speed["p50"] <= speed["p95"] for speed in side["speed"].values())
     assert content["machine"]["processor"] and content["machine"]["versions"]["onnxruntime"]
+
+
+def test_a_model_that_is_too_slow_passes(tiny_bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(tiny_bundle.folder), "--rounds", "1", "--no-compile", "--no-accuracy"]
+    benchmark.main([*arguments, "--most-ms", "1e6"])
+    told = capsys.readouterr().out
+    assert "3 samples answered as at the export, within " in told
+    assert re.search(r"in time: (onnx|openvino)\S* takes \S+ ms \(p95\), allowed are 1e\+06", told)
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main([*arguments, "--most-ms", "1e-6"])
+    assert stop.value.code == benchmark.EXIT_SLOW
+    assert "too slow: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", ["0", "-3", "fast", "nan", "inf"])
+def test_a_limit_is_no_time(tiny_bundle: Bundle, given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main([str(tiny_bundle.folder), f"--most-ms={given}"])
+    assert stop.value.code == 2
+    assert f"'{given}' is no number of milliseconds above 0" in capsys.readouterr().err
+
+
+def test_a_model_that_answers_otherwise_than_at_its_export_is_timed(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle"))
+    listed = folder / SAMPLES / f"{SAMPLES}.json"
+    samples = json.loads(listed.read_text(encoding="utf-8"))
+    name = tiny_bundle.card.classes[0]
+    samples[0]["probabilities"][name] = 1 - samples[0]["probabilities"][name]
+    listed.write_text(json.dumps(samples), encoding="utf-8")
+    seal(folder, tiny_bundle.card)
+    with pytest.raises(ArtifactError, match=r"answers otherwise here than where it was exported: by 0\.\d+ in a prob"):
+        benchmark.main([str(folder), "--rounds", "1", "--no-compile", "--no-accuracy"])
 
 
 def test_a_run_that_was_not_exported_says_what_to_type(tmp_path: Path) -> None:

@@ -33,30 +33,31 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "gcs" / "lab"
 
 
-def test_a_job_keeps_its_run_or_its_model_where_they_are_lost(bucket: Path, tmp_path: Path) -> None:
-    train.main([*TINY, "trainer.max_epochs=1"])
-    (run,) = [path for path in (bucket / "jobs" / "tiny" / "checkpoints").iterdir() if not path.is_symlink()]
+def test_a_job_loses_its_run_or_its_model_or_trains_again_because_its_machine_went(
+    bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, model = [*TINY, "trainer.max_epochs=1"], bucket / "jobs" / "tiny" / "model"
+    monkeypatch.setenv("CLOUD_ML_JOB_ID", "42")
+    train.main(command)
+    (run,) = runs(bucket)
     assert mc.Run.open(run).card.provenance["config"]["run"]["folder"] == str(run.parent)
-    predictor = mc.Predictor.load(bucket / "jobs" / "tiny" / "model")
-    assert predictor.card.classes == mc.Run.open(run).card.classes
     assert {path.name for path in tmp_path.iterdir()} == {"gcs", "prepared"}
 
+    shutil.rmtree(model)  # the machine went after the run and before its model was whole
+    train.main(command)
+    assert runs(bucket) == [run]
+    assert mc.Predictor.load(model).card.classes == mc.Run.open(run).card.classes
 
-def test_a_job_that_loses_its_machine_after_its_run_trains_once_more(
-    bucket: Path, tiny_run: mc.Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (bucket / "jobs" / "tiny" / "checkpoints").mkdir(parents=True)
-    monkeypatch.setattr(train, "_train", lambda config: tiny_run)
-    monkeypatch.setenv("CLOUD_ML_JOB_ID", "42")
-    train.main(TINY)
-    model = bucket / "jobs" / "tiny" / "model"
-    shutil.rmtree(model)
-    monkeypatch.setattr(train, "_train", None)  # which would be called
-    train.main(TINY)
-    assert mc.Predictor.load(model).card.classes == tiny_run.card.classes
-    monkeypatch.setenv("CLOUD_ML_JOB_ID", "43")
-    with pytest.raises(TypeError):
-        train.main(TINY)
+    monkeypatch.setenv("CLOUD_ML_JOB_ID", "43")  # another job of the same settings, which finds that it cannot train
+    shutil.rmtree(tmp_path / "prepared")
+    (tmp_path / "prepared").touch()
+    with pytest.raises(mc.DataError, match="prepared"):
+        train.main(command)
+
+
+def runs(bucket: Path) -> list[Path]:
+    folder = bucket / "jobs" / "tiny" / "checkpoints"
+    return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
 
 
 def test_a_folder_that_was_given_is_overruled(bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TableDataModule,
     )
     from mlops_cls.data.manifest import Plan
+    from mlops_cls.data.source import Sample
     from mlops_cls.errors import ArtifactError, ConfigError, DataError, MlopsError
     from mlops_cls.exporting.write import export_run
     from mlops_cls.folds import CrossValidation, cross_validate
@@ -65,6 +66,7 @@ __all__ = [
     "Preprocess",
     "Reproduction",
     "Run",
+    "Sample",
     "SeabedDataModule",
     "SkinLesionDataModule",
     "TableDataModule",
@@ -97,6 +99,7 @@ _HOMES = {
         "TableDataModule",
     ),
     "data.manifest": ("Plan",),
+    "data.source": ("Sample",),
     "errors": ("ArtifactError", "ConfigError", "DataError", "MlopsError"),
     "exporting.write": ("export_run",),
     "folds": ("CrossValidation", "cross_validate"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from mlops_cls import plugins
 from mlops_cls.bundle import WEIGHTS, Bundle
 from mlops_cls.card import Architecture, ModelCard, Preprocess
 from mlops_cls.choices import SourceKind
@@ -43,7 +44,7 @@ def check(config: Config) -> None:
     """
     config.validate()
     if config.data.name not in _SOURCES:
-        raise unknown_name("data.name", config.data.name, _SOURCES)
+        _check_plugin(config.data)
     if config.data.source is SourceKind.kaggle:
         _check_kaggle(config.data.name)
     check_name(config.model.name)
@@ -87,13 +88,24 @@ def _check_kaggle(name: str) -> None:
         raise ConfigError(f"data.source=kaggle is impossible for data={name}; Kaggle has {', '.join(_KAGGLE)}")
 
 
+def _check_plugin(data: DataConfig) -> None:
+    installed = plugins.offered(plugins.DATA_SETS)
+    if data.name not in installed:
+        raise unknown_name("data.name", data.name, [*_SOURCES, *installed])
+    if data.source is SourceKind.synthetic:
+        raise ConfigError(f"data.source=synthetic is impossible for data.name={data.name}, which is not one of ours")
+
+
 def make_source(data: DataConfig) -> Source:
     """Return the raw data set that the config names, fetched or written first where the config says so.
 
     Raises:
         DataError: it cannot be fetched.
     """
-    return _SOURCES[data.name](data)
+    if data.name in _SOURCES:
+        return _SOURCES[data.name](data)
+    found: Source = plugins.load(plugins.DATA_SETS, data.name)(raw_files(data))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

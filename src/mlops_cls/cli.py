@@ -16,7 +16,7 @@ VERBS = {
     "train": "train, select, test and keep a classifier",
     "sweep": "search for better settings: grid, random or Bayesian, on one machine or many",
     "cluster": "train or sweep on a Slurm or LSF cluster: writes and submits the job, which goes on after its time",
-    "cloud": "train on Vertex AI; check and set up what that needs of Google Cloud",
+    "cloud": "train on Vertex AI, serve on Cloud Run, build images, be told; check and set up what that needs",
     "evaluate": "score a trained classifier on a split, or on other data of the same classes",
     "export": "make a trained classifier a folder that needs no torch, checked against its checkpoint",
     "benchmark": "compare size, speed and accuracy of an exported model by all that can compute it here",

@@ -7,6 +7,9 @@ from mlops_cls.errors import unknown_name
 
 VERBS = {
     "vertex": "train on Vertex AI: the job is checked, priced, submitted and watched",
+    "run": "serve a bundle on Cloud Run: a new revision is asked before it gets the traffic, and can be taken back",
+    "build": "build and push the images of this checkout by Cloud Build",
+    "alerts": "tell people when a service on Cloud Run fails, is slow, drifts or logs an error",
     "doctor": "what a project lacks for it, each with the command that mends it",
     "bucket": "make a bucket that keeps versions and clears them away",
 }

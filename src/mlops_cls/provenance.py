@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+COMMIT = "MLOPS_CLS_COMMIT"
+"""Variable with the commit of the code where there is no git, as in an image; with -dirty if it differs from it."""
 PACKAGES = ("mlops-cls", "torch", "torchvision", "timm", "pytorch-lightning", "albumentations", "numpy", "pillow")
 
 
@@ -51,7 +53,10 @@ def _public(argument: str) -> str:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Return commit and whether files differ from it, or None outside a repository or without git."""
+    """Return commit and whether files differ from it: as an image says, else as git does, or None without either."""
+    told = os.environ.get(COMMIT)
+    if told:
+        return {"commit": told.removesuffix("-dirty"), "dirty": told.endswith("-dirty")}
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain"))}

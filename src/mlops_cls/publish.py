@@ -12,7 +12,7 @@ from mlops_cls.card import ModelCard
 from mlops_cls.cli import run_verb
 from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.publishing.address import DvcAddress, Named, WandbAddress, parse
-from mlops_cls.publishing.fetch import holder
+from mlops_cls.publishing.fetch import holder, local
 
 EXIT_NOT_BETTER = 3
 SCORES = ("accuracy", "balanced_accuracy")
@@ -20,6 +20,7 @@ EXAMPLE = """examples:
   python -m mlops_cls.publish runs/latest --to dvc --name skin_lesion --push
   python -m mlops_cls.publish runs/latest --to wandb --name skin_lesion --alias best --alias production
   python -m mlops_cls.publish runs/latest --to dvc --name skin_lesion --if-better
+  python -m mlops_cls.publish wandb:skin_lesion:candidate --to wandb --name skin_lesion --alias best --if-better
 
 exit code 3: --if-better was asked for, and it is not; nothing was published"""
 
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> None:
     """Export what was not exported yet, compare it if asked to, and put it where others find it."""
     options = _parser().parse_intermixed_args(arguments)
     _check(options)
-    bundle = _bundle_of(options.model, options.overrides)
+    bundle = _bundle_of(local(options.model), options.overrides)
     address = _address(options, bundle.card)
     if options.if_better and not _is_better(bundle, address, options.score or SCORES[0]):
         sys.exit(EXIT_NOT_BETTER)
@@ -140,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", type=Path, help="a run folder, a .ckpt file, or a bundle")
+    parser.add_argument("model", help="a run folder, a .ckpt file, a bundle, or a published one such as dvc:NAME")
     parser.add_argument("overrides", nargs="*", help="for the export: where the data are now, such as data.root=FOLDER")
     parser.add_argument("--to", choices=("dvc", "wandb"), required=True, help="models/NAME in models.dvc; the registry")
     parser.add_argument("--name", help="of the model (default: the run's); with wandb also REGISTRY/NAME")

@@ -16,6 +16,7 @@ from mlops_cls import check as verb
 from mlops_cls.build import make_datamodule
 from mlops_cls.choices import CheckPolicy
 from mlops_cls.data.doctor.findings import Finding, Report, Severity
+from mlops_cls.data.doctor.markdown import summarise
 from mlops_cls.data.doctor.policy import judge, told
 from mlops_cls.data.manifest import Plan
 from mlops_cls.data.prepare import prepare
@@ -254,6 +255,37 @@ def test_check_verb_stops_at_the_first_bad_file_or_passes_leaks(
     assert "data.on_bad=skip" in told_all
     verb.main([*settings, "data.on_bad=skip", "data.check=warn"])
     assert "folder, 139 pictures: 1 fail, 1 warn, 0 note" in capsys.readouterr().out
+
+
+def test_summary_of_refused_data_is_not_written(root: Path, tmp_path: Path) -> None:
+    picture("train", 1, 5).save(root / "test" / "birch" / "copy.bmp")
+    (root / "train" / "ash").rename(root / "train" / "<b>|@ash")
+    (root / "val" / "ash").rename(root / "val" / "<b>|@ash")
+    (root / "test" / "ash").rename(root / "test" / "<b>|@ash")
+    settings = ["data=folder", f"data.root={root}", f"data.store={tmp_path / 's'}", "logger=none"]
+    with pytest.raises(DataError, match="1 picture has equal copies in another split"):
+        verb.main([*settings, "--markdown", str(tmp_path / "data.md")])
+    heading, _, finding, *rest = (tmp_path / "data.md").read_text(encoding="utf-8").splitlines()
+    assert heading == "### folder: 139 pictures, 1 fail, 0 warn, 0 note"
+    assert finding.startswith("- **fail** 1 picture has equal copies in another split")
+    table = [line for line in rest if line.startswith("|")]
+    assert table[0] == "| class | train | val | test | all |"
+    assert table[2].startswith("| \\<b\\>\\|@\u200bash | ")
+    assert table[-1].endswith("| 139 |")
+
+
+def test_many_classes_push_the_findings_out_of_sight(root: Path) -> None:
+    for number in range(30):
+        for split in ("train", "val", "test"):
+            folder = root / split / f"class {number}"
+            folder.mkdir()
+            picture(split, number, 7).save(folder / "a.bmp")
+    assert "<details><summary>" in summarise(prepare(FolderSource(root), Plan(), root.parent / "store"))
+
+
+def test_summary_has_nowhere_to_go(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--markdown .*: the folder .* does not exist"):
+        verb.main(["data=digits", "--markdown", str(tmp_path / "gone" / "data.md")])
 
 
 def test_page_needs_other_files_or_shows_no_pictures(root: Path) -> None:

@@ -10,11 +10,27 @@ from google_services import Answer, google_services
 from google_storage import google_storage
 from mlops_cls import cloud
 from mlops_cls.google_cloud.bucket import bucket_rules
-from mlops_cls.google_cloud.doctor import APIS, PERMISSIONS
+from mlops_cls.google_cloud.needs import OF_VERBS, needs_of
 
 WHERE = ["--project", "lab", "--region", "europe-west4"]
 IMAGE = "europe-west4-docker.pkg.dev/lab/images/train:v1"
-PARTS = ["--gpu", "t4", "--spot", "--bucket", "gs://models/x", "--secret", "wandb", "--image", IMAGE]
+REPOSITORY = "GET /artifactregistry/v1/projects/lab/locations/europe-west4/repositories/images"
+PARTS = [
+    "--for",
+    "vertex,run,build,alerts",
+    "--repository",
+    IMAGE.partition("/train")[0],
+    "--gpu",
+    "t4",
+    "--spot",
+    "--bucket",
+    "gs://models/x",
+    "--secret",
+    "wandb",
+    "--image",
+    IMAGE,
+]
+NEEDED = needs_of(OF_VERBS)
 PROJECT = "GET /cloudresourcemanager/v1/projects/lab"
 ENABLED = "GET /serviceusage/v1/projects/lab/services:batchGet"
 MAY = "POST /cloudresourcemanager/v1/projects/lab:testIamPermissions"
@@ -35,15 +51,16 @@ def quota(*limits: tuple[str | None, int]) -> Answer:
 
 
 def healthy() -> dict[str, Answer | list[Answer]]:
-    services = [{"name": f"projects/7/services/{name}.googleapis.com", "state": "ENABLED"} for name in APIS]
+    services = [{"name": f"projects/7/services/{name}.googleapis.com", "state": "ENABLED"} for name in NEEDED.apis]
     return {
         PROJECT: {"projectId": "lab", "lifecycleState": "ACTIVE"},
         ENABLED: {"services": services},
-        MAY: {"permissions": list(PERMISSIONS)},
+        MAY: {"permissions": list(NEEDED.permissions)},
         "GET /europe-west4-aiplatform/v1/projects/lab/locations/europe-west4": {"locationId": "europe-west4"},
         QUOTA: quota((None, 0), ("europe-west4", 2)),
         SECRET: {"name": "projects/7/secrets/wandb/versions/3", "state": "ENABLED"},
         TAG: {"name": "tags/v1"},
+        REPOSITORY: {"format": "DOCKER"},
         BUCKET: {"name": "models", "location": "EUROPE-WEST4"},
     }
 
@@ -75,6 +92,8 @@ LACKING: dict[str, tuple[dict[str, Answer | list[Answer]], str]] = {
     "quota": ({QUOTA: quota((None, 0))}, "look for custom_model_training_preemptible_nvidia_t4_gpus"),
     "secret": ({SECRET: 404}, "gcloud secrets create wandb --data-file=-"),
     "image": ({TAG: 404}, f"docker push {IMAGE}"),
+    "repository": ({REPOSITORY: 404}, "gcloud artifacts repositories create images --repository-format=docker"),
+    "a repository of packages": ({REPOSITORY: {"format": "PYTHON"}}, "with another name"),
     "bucket": ({BUCKET: 404}, "python -m mlops_cls.cloud bucket gs://models --project lab --region europe-west4"),
     "a bucket elsewhere": ({BUCKET: {"location": "US-EAST1"}}, "--region us-east1"),
 }
@@ -158,3 +177,16 @@ def test_a_bucket_is_made_that_cannot_be(
         monkeypatch.setenv("MLOPS_CLS_GOOGLE", services.address)
         with pytest.raises(mc.ConfigError, match=said):
             cloud.main(["bucket", *arguments])
+
+
+def test_what_another_verb_needs_is_asked_for_or_a_mistyped_one_looks_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with google_services(healthy()) as services:
+        monkeypatch.setenv("MLOPS_CLS_GOOGLE", services.address)
+        cloud.main(["doctor", "--for", "build", *WHERE])
+        with pytest.raises(mc.ConfigError, match="did you mean 'build'"):
+            cloud.main(["doctor", "--for", "run,biuld", *WHERE])
+    (asked,) = [body["permissions"] for question, body in services.asked if question == MAY]
+    assert asked == ["cloudbuild.builds.create", "storage.objects.create", "logging.logEntries.list"]
+    assert not [question for question, _ in services.asked if "aiplatform" in question]

@@ -5,14 +5,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import google.auth
 import pytest
+from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.aiplatform_v1.types import CustomJobSpec
 from google.protobuf import json_format
 
 import mlops_cls as mc
 from google_services import JOB, Answer, Services, google_services
 from mlops_cls import cloud
-from mlops_cls.google_cloud import jobs
+from mlops_cls.google_cloud import watching
 from mlops_cls.google_cloud.machines import make_machine
 
 IMAGE = "europe-west4-docker.pkg.dev/lab/images/train:latest"
@@ -37,16 +39,6 @@ SYSTEMS: dict[str, list[str]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stay without credentials, project and key, in an empty folder."""
-    for name in ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "GOOGLE_APPLICATION_CREDENTIALS", "WANDB_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.chdir(tmp_path)
-
-
 def dry(*arguments: str) -> dict[str, Any]:
     cloud.main(["vertex", *arguments, *PLACE, "--dry-run"])
     (path,) = Path("jobs").glob("*.vertex.json")
@@ -57,6 +49,8 @@ def dry(*arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_system_cannot_be_trained_there_or_not_looked_at_without_an_account(system: str) -> None:
+    with pytest.raises(DefaultCredentialsError):
+        google.auth.default()
     arguments = [*SYSTEMS[system], "--project", "lab"]
     spec = dry(*arguments)
     pools = spec["workerPoolSpecs"]
@@ -141,8 +135,7 @@ def states(*names: str) -> list[Answer]:
 def train_there(
     answers: dict[str, Answer | list[Answer]], monkeypatch: pytest.MonkeyPatch, *arguments: str
 ) -> Services:
-    monkeypatch.setattr(jobs, "INTERVAL", 0.0)
-    monkeypatch.setattr(jobs.watch, "__kwdefaults__", {"interval": 0.0})
+    monkeypatch.setattr(watching, "INTERVAL", 0.0)
     with google_services({CREATE: {"name": JOB}, **answers}) as services:
         monkeypatch.setenv("MLOPS_CLS_GOOGLE", services.address)
         cloud.main(["vertex", "experiment=quickstart", *PLACE, *HERE, *arguments])
@@ -177,7 +170,7 @@ def test_a_job_that_failed_looks_like_one_that_did_not(monkeypatch: pytest.Monke
 
 
 def test_a_service_that_does_not_answer_is_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(mc.ArtifactError, match=r"the job goes on without being watched: gcloud ai custom-jobs"):
+    with pytest.raises(mc.ArtifactError, match=r"the work goes on without being watched: gcloud ai custom-jobs"):
         train_there({f"GET /v1/{JOB}": 503, LOGS: {}}, monkeypatch, "--wait")
 
 

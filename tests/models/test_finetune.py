@@ -116,6 +116,6 @@ def foreign() -> nn.Module:
 @pytest.mark.parametrize("network", [distilled, headless, foreign])
 def test_network_without_a_head_of_its_own_is_refused_and_left_as_it_was(network: Callable[[], nn.Module]) -> None:
     refused = network()
-    with pytest.raises(ConfigError, match=rf"model\.freeze=true: {type(refused).__name__} has no separate classifier"):
+    with pytest.raises(ConfigError, match=rf"{type(refused).__name__} has no single last layer"):
         set_frozen(refused, True)
     assert all(parameter.requires_grad for parameter in refused.parameters())

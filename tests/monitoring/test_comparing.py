@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from scipy.special import gammaincc, kolmogorov
 from scipy.stats import chi2_contingency, ks_2samp, permutation_test
 
 from mlops_cls.monitoring import comparing
 from mlops_cls.monitoring.comparing import compare_classes, compare_embeddings, compare_numbers, holm, probability
 from mlops_cls.monitoring.statistics import Numbers
+from mlops_cls.monitoring.tails import gamma_tail, kolmogorov_tail
 
 
 def normal(*shape: int, seed: int = 0, shift: float = 0.0) -> Numbers:
@@ -115,6 +117,15 @@ def test_a_tail_is_guessed_where_it_can_be_counted() -> None:
         assert np.exp(np.mean(np.log(found))) == pytest.approx(wanted, rel=0.35)
     assert probability(1e6, draws[:1000], skewness=skewness) < 1e-300
     assert probability(0.0, np.zeros(99), skewness=1.0) == 1.0
+
+
+def test_tails_are_not_scipys() -> None:
+    for x in np.r_[np.linspace(-1, 5, 301), 20]:
+        assert kolmogorov_tail(float(x)) == pytest.approx(kolmogorov(max(x, 0)), rel=1e-12)
+    for shape in np.geomspace(0.01, 40_000, 30):
+        for deviations in (-50, -2, -0.1, 0, 0.1, 2, 10, 100):
+            x = float(shape + deviations * np.sqrt(shape))
+            assert gamma_tail(float(shape), x) == pytest.approx(gammaincc(shape, max(x, 0)), rel=1e-9, abs=1e-290)
 
 
 def test_holm_is_not_what_it_is_in_the_textbook() -> None:

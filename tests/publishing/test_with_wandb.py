@@ -56,6 +56,20 @@ def test_the_same_model_is_uploaded_twice(online: WandbServer, tiny_bundle: Bund
     assert holder(parse("wandb:digits:production")) is not None
 
 
+def test_a_candidate_is_promoted_without_being_better(
+    online: WandbServer, tiny_bundle: Bundle, better: Bundle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    published(tiny_bundle, "--alias", "production")
+    published(better, "--alias", "candidate")
+    promote = ["wandb:digits:candidate", "--to", "wandb", "--name", "digits", "--alias", "production", "--if-better"]
+    publish.main(promote)
+    assert "published wandb:digits:v1, which is now production" in capfd.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        publish.main(promote)
+    assert stop.value.code == publish.EXIT_NOT_BETTER
+    assert len(online.artifacts) == 2
+
+
 def test_a_version_that_is_here_waits_for_the_network(
     online: WandbServer, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from online import online
 from PIL import Image
 from playwright.sync_api import Page, expect
 from visiting import ALWAYS, NEVER, Served, answered, by_light, choose, complaints
@@ -21,6 +20,7 @@ from mlops_cls.card import Calibration
 from mlops_cls.predictor import Predictor
 from mlops_cls.service.app import create_app
 from mlops_cls.service.settings import Settings
+from online import online
 
 
 def test_a_chosen_picture_is_answered_as_the_predictor_answers_it(

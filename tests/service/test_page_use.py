@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from online import online
 from playwright.sync_api import Page, Request, expect
 from visiting import ALWAYS, Served, answered, by_light, choose, complaints, held
 
@@ -19,6 +18,7 @@ from mlops_cls.predictor import Predictor
 from mlops_cls.service.app import create_app
 from mlops_cls.service.routes.page import statics
 from mlops_cls.service.settings import Settings
+from online import online
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])

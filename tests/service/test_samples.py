@@ -1,6 +1,7 @@
 """The samples of a bundle: shown as they are, answered as any picture, and never anything else of the disk."""
 
 import io
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from mlops_cls.bundle import Bundle
 from mlops_cls.predictor import Predictor
 from mlops_cls.service.app import create_app
+from mlops_cls.service.settings import Settings
 
 Serve = Callable[..., AbstractContextManager[TestClient]]
 
@@ -78,3 +80,15 @@ def test_a_model_without_samples_does_not_say_how_to_get_some(tiny_bundle: Bundl
             response = client.get(path)
             assert response.status_code == 404
             assert "python -m mlops_cls.export RUN --samples 20" in response.json()["detail"]
+
+
+def test_a_service_of_runs_latest_loses_its_samples_when_another_training_begins(
+    tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    latest = tmp_path / "latest"
+    latest.symlink_to(tiny_bundle.folder.parent, target_is_directory=True)
+    with TestClient(create_app(settings=Settings(model=str(latest / tiny_bundle.folder.name)))) as client:
+        while client.get("/ready").status_code != 200:
+            time.sleep(0.02)
+        latest.unlink()
+        assert client.get("/info").json()["samples"] == 3

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from online import online
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -20,6 +19,7 @@ from mlops_cls.pictures import Pixels
 from mlops_cls.predictor import Predictor
 from mlops_cls.service.app import create_app
 from mlops_cls.service.settings import Settings
+from online import online
 
 Forward = Callable[[Pixels], tuple[np.ndarray, None]]
 Served = Callable[..., str]

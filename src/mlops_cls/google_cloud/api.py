@@ -75,16 +75,41 @@ def message_of(answer: dict[str, Any]) -> str:
     return str(error.get("message", answer)) if isinstance(error, dict) else str(error)
 
 
+def known_project(option: str | None) -> str | None:
+    """Return the project that is meant, if any is."""
+    return option or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("CLOUDSDK_CORE_PROJECT") or None
+
+
 def given_project(option: str | None) -> str:
     """Return the project that is meant.
 
     Raises:
         ConfigError: none is.
     """
-    found = option or os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("CLOUDSDK_CORE_PROJECT")
-    if not found:
+    found = known_project(option)
+    if found is None:
         raise ConfigError("--project PROJECT is needed, or GOOGLE_CLOUD_PROJECT; what there is: gcloud projects list")
     return found
+
+
+def given_region(option: str | None) -> str:
+    """Return the region that is meant.
+
+    Raises:
+        ConfigError: none is.
+    """
+    if not option:
+        raise ConfigError("--region REGION is needed, such as europe-west4: that of the bucket")
+    return option
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Tell whether all that is wanted is found; a service tells more than it was told."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(holds(found.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(holds, found, wanted))
+    return bool(found == wanted)
 
 
 def unreachable(error: NoAnswerError) -> ArtifactError:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlops_cls.cli import positive
 from mlops_cls.errors import ConfigError
-from mlops_cls.google_cloud.api import Api, NoAnswerError, given_project, message_of, unreachable
+from mlops_cls.google_cloud.api import Api, NoAnswerError, given_project, holds, message_of, unreachable
 
 EXAMPLE = """examples:
   python -m mlops_cls.cloud bucket gs://lab-models --project lab --region europe-west4
@@ -66,22 +66,13 @@ def _change(api: Api, name: str, region: str, found: dict[str, Any], rules: dict
     place = str(found.get("location", region)).lower()
     if place != region.lower():
         raise ConfigError(f"gs://{name} exists in {place}, and stays there: give --region {place}, or another name")
-    different = {key: value for key, value in rules.items() if not _holds(found.get(key), value)}
+    different = {key: value for key, value in rules.items() if not holds(found.get(key), value)}
     if not different:
         return f"gs://{name} is as it should be"
     status, answer = api.ask("storage", f"/storage/v1/b/{name}", different, method="PATCH")
     if status != 200:
         raise ConfigError(f"gs://{name} could not be changed: {message_of(answer)}")
     return f"changed gs://{name}: {', '.join(different)}"
-
-
-def _holds(found: Any, wanted: Any) -> bool:
-    """Whether all that is wanted is found; the service tells more than it was told."""
-    if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(_holds(found.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(found, list) and len(found) == len(wanted) and all(map(_holds, found, wanted))
-    return bool(found == wanted)
 
 
 def _grant(name: str) -> str:

@@ -1,4 +1,4 @@
-"""``cloud doctor``: whether a project has all that a training on Vertex AI needs, and the command for what it lacks."""
+"""``cloud doctor``: whether a project has all that the other verbs need, and the command for what it lacks."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -8,38 +8,18 @@ from urllib.parse import quote
 
 from mlops_cls.errors import ArtifactError, ConfigError
 from mlops_cls.google_cloud.api import Api, NoAnswerError, given_project, message_of
+from mlops_cls.google_cloud.building import REPOSITORY
 from mlops_cls.google_cloud.machines import ATTACHED, GPUS
+from mlops_cls.google_cloud.needs import OF_VERBS, Needs, needs_of
 
 EXAMPLE = """examples:
   python -m mlops_cls.cloud doctor --project lab --region europe-west4 --gpu t4 --spot
   python -m mlops_cls.cloud doctor --project lab --region europe-west4 --bucket gs://lab-models --secret wandb \\
       --image europe-west4-docker.pkg.dev/lab/images/train:latest
+  python -m mlops_cls.cloud doctor --for run,build,alerts --project lab --region europe-west4 \\
+      --repository europe-west4-docker.pkg.dev/lab/images
 
 exit code 2: something is missing"""
-APIS = {
-    "aiplatform": "Vertex AI",
-    "artifactregistry": "images",
-    "storage": "buckets",
-    "logging": "what jobs say",
-    "secretmanager": "the W&B key",
-}
-PERMISSIONS = {
-    "aiplatform.customJobs.create": "roles/aiplatform.user",
-    "aiplatform.customJobs.get": "roles/aiplatform.user",
-    "storage.objects.create": "roles/storage.objectUser",
-    "storage.objects.get": "roles/storage.objectUser",
-    "logging.logEntries.list": "roles/logging.viewer",
-}
-OF_QUOTA = {
-    "p4": "p4",
-    "p100": "p100",
-    "t4": "t4",
-    "v100": "v100",
-    "l4": "l4",
-    "a100": "a100",
-    "a100-80gb": "a100_80gb",
-}
-"""A GPU in the name of its quota: https://cloud.google.com/vertex-ai/docs/quotas#custom-trained_models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +42,13 @@ class Examination:
     api: Api
     project: str
     region: str
+    needs: Needs
     gpu: str | None
     spot: bool
     bucket: str | None
     secret: str | None
     image: str | None
+    repository: str | None
 
     def findings(self) -> Iterator[Finding]:
         """Yield what was found; without its project nothing else can be asked."""
@@ -77,9 +59,10 @@ class Examination:
         yield from self._apis()
         parts: list[tuple[object, Callable[[], Iterator[Finding]]]] = [
             (True, self._permissions),
-            (True, self._region),
+            ("aiplatform" in self.needs.apis, self._region),
             (self.gpu, self._quota),
             (self.secret, self._secret),
+            (self.repository, self._repository),
             (self.image, self._image),
             (self.bucket, self._bucket),
         ]
@@ -96,7 +79,7 @@ class Examination:
         return Finding("project", f"{self.project}: {message_of(answer)}", "gcloud projects list")
 
     def _apis(self) -> Iterator[Finding]:
-        names = "&".join(f"names=projects/{self.project}/services/{name}.googleapis.com" for name in APIS)
+        names = "&".join(f"names=projects/{self.project}/services/{name}.googleapis.com" for name in self.needs.apis)
         status, answer = self.api.ask("serviceusage", f"/v1/projects/{self.project}/services:batchGet?{names}")
         if status != 200:
             yield Finding("APIs", message_of(answer), f"gcloud services enable serviceusage.googleapis.com {self._in}")
@@ -104,23 +87,23 @@ class Examination:
         enabled = {
             service["name"].rpartition("/")[2] for service in answer["services"] if service["state"] == "ENABLED"
         }
-        missing = [f"{name}.googleapis.com" for name in APIS if f"{name}.googleapis.com" not in enabled]
+        missing = [f"{name}.googleapis.com" for name in self.needs.apis if f"{name}.googleapis.com" not in enabled]
         if missing:
             yield Finding(
                 "APIs", f"{', '.join(missing)} not enabled", f"gcloud services enable {' '.join(missing)} {self._in}"
             )
         else:
-            yield Finding("APIs", ", ".join(APIS))
+            yield Finding("APIs", ", ".join(self.needs.apis))
 
     def _permissions(self) -> Iterator[Finding]:
-        question = {"permissions": list(PERMISSIONS)}
+        question = {"permissions": list(self.needs.permissions)}
         path = f"/v1/projects/{self.project}:testIamPermissions"
         _, answer = self.api.ask("cloudresourcemanager", path, question)
-        missing = [name for name in PERMISSIONS if name not in answer.get("permissions", [])]
+        missing = [name for name in self.needs.permissions if name not in answer.get("permissions", [])]
         if not missing:
-            yield Finding("permissions", "to run jobs, to write buckets, to read logs")
-        for role in dict.fromkeys(PERMISSIONS[name] for name in missing):
-            lacking = ", ".join(name for name in missing if PERMISSIONS[name] == role)
+            yield Finding("permissions", f"all {len(self.needs.permissions)} that are needed")
+        for role in dict.fromkeys(self.needs.permissions[name] for name in missing):
+            lacking = ", ".join(name for name in missing if self.needs.permissions[name] == role)
             grant = f"gcloud projects add-iam-policy-binding {self.project} --member=user:YOU --role={role}"
             yield Finding("permissions", lacking, grant)
 
@@ -136,8 +119,9 @@ class Examination:
 
     def _quota(self) -> Iterator[Finding]:
         assert self.gpu is not None
-        spot = "preemptible_" if self.spot else ""
-        metric = f"aiplatform.googleapis.com/custom_model_training_{spot}nvidia_{OF_QUOTA.get(self.gpu, self.gpu)}_gpus"
+        # https://cloud.google.com/vertex-ai/docs/quotas#custom-trained_models
+        kind = f"{'preemptible_' if self.spot else ''}nvidia_{self.gpu.replace('-', '_')}"
+        metric = f"aiplatform.googleapis.com/custom_model_training_{kind}_gpus"
         service = f"/v1beta1/projects/{self.project}/services/aiplatform.googleapis.com"
         status, answer = self.api.ask("serviceusage", f"{service}/consumerQuotaMetrics/{quote(metric, safe='')}")
         console = f"https://console.cloud.google.com/iam-admin/quotas?project={self.project}"
@@ -152,11 +136,28 @@ class Examination:
     def _secret(self) -> Iterator[Finding]:
         name = f"projects/{self.project}/secrets/{self.secret}"
         status, answer = self.api.ask("secretmanager", f"/v1/{name}/versions/latest")
-        make = f'printf %s "$WANDB_API_KEY" | gcloud secrets create {self.secret} --data-file=- {self._in}'
+        make = f'printf %s "$KEY" | gcloud secrets create {self.secret} --data-file=- {self._in}'
         if status == 200 and answer.get("state") == "ENABLED":
             yield Finding("secret", f"{self.secret}, {answer['name'].rpartition('/')[2]} is its newest version")
         else:
             yield Finding("secret", f"{self.secret}: {answer.get('state') or message_of(answer)}", make)
+
+    def _repository(self) -> Iterator[Finding]:
+        found = REPOSITORY.fullmatch(self.repository or "")
+        if found is None:
+            raise ConfigError(f"--repository {self.repository} is no REGION-docker.pkg.dev/PROJECT/REPOSITORY")
+        place, project, name = found["place"], found["project"], found["name"]
+        path = f"/v1/projects/{project}/locations/{place}/repositories/{name}"
+        status, answer = self.api.ask("artifactregistry", path)
+        make = f"gcloud artifacts repositories create {name} --repository-format=docker --location={place}"
+        if status != 200:
+            said = f"{self.repository}: {message_of(answer)}"
+            yield Finding("repository", said, f"{make} --project={project}")
+        elif answer.get("format") != "DOCKER":
+            said = f"{self.repository} is for {answer.get('format')}, not for images"
+            yield Finding("repository", said, f"{make} --project={project}  # with another name")
+        else:
+            yield Finding("repository", f"{self.repository}")
 
     def _image(self) -> Iterator[Finding]:
         assert self.image is not None
@@ -212,8 +213,10 @@ def main(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     if options.gpu not in (None, *GPUS):
         raise ConfigError(f"--gpu {options.gpu} is not known: {', '.join(GPUS)}")
-    named = {key: getattr(options, key) for key in ("region", "gpu", "spot", "bucket", "secret", "image")}
-    examination = Examination(api=Api(), project=given_project(options.project), **named)
+    needs = needs_of(options.verbs.split(","))
+    parts = ("region", "gpu", "spot", "bucket", "secret", "image", "repository")
+    named = {key: getattr(options, key) for key in parts}
+    examination = Examination(api=Api(), project=given_project(options.project), needs=needs, **named)
     missing = 0
     try:
         for finding in examination.findings():
@@ -229,15 +232,20 @@ def main(arguments: list[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mlops_cls.cloud doctor",
-        description="Say what a Google Cloud project lacks for training on Vertex AI, with the command for each.",
+        description="Say what a Google Cloud project lacks, with the command for each.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    verbs = ",".join(OF_VERBS)
+    parser.add_argument(
+        "--for", dest="verbs", default="vertex", metavar=verbs, help="the verbs to come (default vertex)"
+    )
     parser.add_argument("--project", help="Google Cloud project (default $GOOGLE_CLOUD_PROJECT)")
-    parser.add_argument("--region", required=True, help="where jobs are to run, such as europe-west4")
+    parser.add_argument("--region", required=True, help="where it is to run, such as europe-west4")
     parser.add_argument("--gpu", help=f"look at its quota: {', '.join((*ATTACHED, *list(GPUS)[4:]))}")
     parser.add_argument("--spot", action="store_true", help="look at the quota of spot machines")
     parser.add_argument("--bucket", metavar="gs://…", help="look at the bucket")
-    parser.add_argument("--secret", metavar="NAME", help="look for the W&B key in Secret Manager; it is not read")
+    parser.add_argument("--secret", metavar="NAME", help="look for a key in Secret Manager; it is not read")
     parser.add_argument("--image", help="look for the image in Artifact Registry")
+    parser.add_argument("--repository", metavar="…-docker.pkg.dev/…", help="look for the repository of images")
     return parser

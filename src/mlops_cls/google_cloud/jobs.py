@@ -1,17 +1,13 @@
 """Custom jobs of Vertex AI, by its own client: checked, submitted, and watched to their end."""
 
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from mlops_cls.errors import ArtifactError, ConfigError
-from mlops_cls.google_cloud.api import EXTRA, LOG_IN, Api, NoAnswerError, credentials, message_of, stand_in
+from mlops_cls.google_cloud.api import EXTRA, LOG_IN, NoAnswerError, credentials, stand_in
+from mlops_cls.google_cloud.watching import Logs, watch
 
 ENDED = {"SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"}
-PATIENCE = 8
-"""How often in a row a service may fail to answer while a job is watched."""
-INTERVAL = 15.0  # seconds
 
 
 def check_types(job: dict[str, Any]) -> Any:
@@ -87,31 +83,15 @@ class Jobs:
 _DOCTOR = "python -m mlops_cls.cloud doctor says what is missing"
 
 
-def watch(jobs: Jobs, name: str, *, interval: float = INTERVAL) -> None:
+def watch_job(jobs: Jobs, name: str) -> None:
     """Print a job's states and what it says, until it ends.
 
     Raises:
         ArtifactError: it failed, was cancelled or expired; or Vertex AI did not answer for long.
     """
-    logs, said, missed = Logs(name), "", 0
-    while True:
-        try:
-            state, reason = jobs.state(name)
-            for line in logs.new():
-                print(line, flush=True)
-            missed = 0
-        except NoAnswerError as error:
-            missed += 1
-            if missed == PATIENCE:
-                raise ArtifactError(f"{error}; the job goes on without being watched: {look_line(name)}") from error
-            time.sleep(min(interval * 2**missed, 8 * interval))
-            continue
-        if state != said:
-            print(f"state {state.lower()}", flush=True)
-            said = state
-        if state in ENDED:
-            break
-        time.sleep(interval)
+    _, project, _, _, _, number = name.split("/")
+    logs = Logs(project, f'resource.type="ml_job" AND resource.labels.job_id="{number}"')
+    state, reason = watch(lambda: jobs.state(name), logs, ended=ENDED, look=look_line(name))
     if state != "SUCCEEDED":
         raise ArtifactError(f"the job ended as {state.lower()}{': ' + reason if reason else ''}")
 
@@ -124,45 +104,3 @@ def look_line(name: str) -> str:
 def cancel_line(name: str) -> str:
     """Return the command that ends a job."""
     return f"gcloud ai custom-jobs cancel {name}"
-
-
-class Logs:
-    """What a job has said since it was asked last, in order, by Cloud Logging."""
-
-    def __init__(self, name: str) -> None:
-        _, self._project, _, _, _, self._id = name.split("/")
-        self._api: Api | None = Api()
-        self._since = ""
-        self._known: set[str] = set()
-
-    def new(self) -> Iterator[str]:
-        """Yield the new lines; an account that may not read them is told so once."""
-        token: str | None = ""
-        while token is not None and self._api is not None:
-            status, page = self._api.ask("logging", "/v2/entries:list", self._question(token))
-            if status != 200:
-                print(f"note: what the job says cannot be read: {message_of(page)}", file=sys.stderr, flush=True)
-                self._api = None
-                return
-            yield from self._lines(page)
-            token = page.get("nextPageToken")
-
-    def _question(self, token: str) -> dict[str, Any]:
-        since = f' AND timestamp>="{self._since}"' if self._since else ""
-        return {
-            "resourceNames": [f"projects/{self._project}"],
-            "filter": f'resource.type="ml_job" AND resource.labels.job_id="{self._id}"{since}',
-            "orderBy": "timestamp asc",
-            "pageSize": 1000,
-            **({"pageToken": token} if token else {}),
-        }
-
-    def _lines(self, page: dict[str, Any]) -> Iterator[str]:
-        for entry in page.get("entries", []):
-            # The last moment is asked for again, since more may have come in it.
-            if entry["insertId"] in self._known:
-                continue
-            if entry["timestamp"] != self._since:
-                self._since = entry["timestamp"]
-            self._known.add(entry["insertId"])
-            yield str(entry.get("textPayload") or entry.get("jsonPayload", {}).get("message", "")).rstrip()

@@ -1,21 +1,19 @@
 """``cloud vertex``: a training on Vertex AI, checked before it costs anything."""
 
 import argparse
-import json
 import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_cls.atomic import write_text
 from mlops_cls.choices import LoggerName, SourceKind, WandbMode
 from mlops_cls.cli import positive
 from mlops_cls.errors import ArtifactError, ConfigError
-from mlops_cls.google_cloud.api import NoAnswerError, given_project
+from mlops_cls.google_cloud.api import NoAnswerError, given_project, given_region
 from mlops_cls.google_cloud.machines import GPUS, Machine, make_machine
 from mlops_cls.google_cloud.prices import DATE, SOURCE
-from mlops_cls.google_cloud.spec import Order, label_of
+from mlops_cls.google_cloud.spec import Order, commit_label, given_labels, keep, label_of
 
 if TYPE_CHECKING:
     from mlops_cls.config import Config
@@ -33,14 +31,14 @@ def main(arguments: list[str]) -> None:
     """Check settings, machine and job, say what it costs, and submit it."""
     options = _parser().parse_intermixed_args(arguments)
     order = _order(options)
-    path = _keep(options.folder / f"{order.name}.vertex.json", order)
+    path = keep(options.folder / f"{order.name}.vertex.json", order.spec())
     typed = _typed(order, dry=options.dry_run)
     _say(order, path, options)
     if options.dry_run:
         return
-    from mlops_cls.google_cloud.jobs import Jobs, cancel_line, look_line, watch
+    from mlops_cls.google_cloud.jobs import Jobs, cancel_line, look_line, watch_job
 
-    project, region = given_project(options.project), _region(options)
+    project, region = given_project(options.project), given_region(options.region)
     jobs = Jobs(project, region)
     try:
         name = jobs.submit(typed)
@@ -49,7 +47,7 @@ def main(arguments: list[str]) -> None:
         raise ArtifactError(f"{error}: whether the job was taken is told by {listing}") from error
     print(f"job     {name}\nlook    {look_line(name)}\nend     {cancel_line(name)}", flush=True)
     if options.wait:
-        watch(jobs, name)
+        watch_job(jobs, name)
 
 
 def _order(options: argparse.Namespace) -> Order:
@@ -123,26 +121,7 @@ def _remarks(config: "Config") -> Iterator[str]:
 
 
 def _labels(config: "Config", given: Sequence[str]) -> dict[str, str]:
-    from mlops_cls.provenance import git_state
-
-    git = git_state(Path.cwd())
-    commit = {"commit": git["commit"][:12]} if git else {}
-    labels = {"run": label_of(config.run.name), "data": label_of(config.data.name)} | commit
-    for word in given:
-        key, sign, value = word.partition("=")
-        if not sign:
-            raise ConfigError(f"--label {word} is not of the form KEY=VALUE")
-        labels[key] = value
-    return labels
-
-
-def _keep(path: Path, order: Order) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(order.spec(), indent=2) + "\n")
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be written ({error.strerror}): give --folder FOLDER") from error
-    return path
+    return {"run": label_of(config.run.name), "data": label_of(config.data.name)} | commit_label() | given_labels(given)
 
 
 def _typed(order: Order, *, dry: bool) -> object:
@@ -177,12 +156,6 @@ def _cost(order: Order) -> str:
     spot = "; spot machines cost less" if order.spot else ""
     most = f"{order.hours * order.price:.2f} at most (--hours {order.hours:g})"
     return f"about {order.price:.2f} USD an hour, {most}; an estimate by list prices of us-central1, {DATE}{spot}"
-
-
-def _region(options: argparse.Namespace) -> str:
-    if not options.region:
-        raise ConfigError("--region REGION is needed, such as europe-west4: that of the bucket")
-    return str(options.region)
 
 
 def _hours(text: str) -> float:

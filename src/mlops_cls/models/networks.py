@@ -8,6 +8,7 @@ import timm
 from timm.models import is_model
 from torch import nn
 
+from mlops_cls import plugins
 from mlops_cls.card import Architecture, Preprocess
 from mlops_cls.errors import ConfigError, first_few, unknown_name
 from mlops_cls.models import small
@@ -46,6 +47,11 @@ def make_network(architecture: Architecture, *, num_classes: int, channels: int,
     except (OSError, RuntimeError, TypeError, ValueError, AssertionError, AttributeError, KeyError) as error:
         lacks_weights = pretrained and isinstance(error, OSError | RuntimeError)
         raise ConfigError((_no_weights if lacks_weights else _refused)(architecture.name, error)) from error
+    if not hasattr(network, "get_classifier"):  # All of timm's have it; an export would be the first to miss it.
+        raise ConfigError(
+            f"model.name={architecture.name}: {type(network).__name__} does not tell its last layer; give it a method "
+            "get_classifier(self) that returns it, as timm's networks have"
+        )
     if architecture.small_stem:
         _shrink_stem(network, architecture.name)
     if architecture.head_width:
@@ -85,13 +91,15 @@ def classifier_of(network: nn.Module) -> nn.Module:
     find: Any = getattr(network, "get_classifier", None)
     head = find() if find else None
     if not isinstance(head, nn.Module) or not any(True for _ in head.parameters()):
-        raise ConfigError(f"model.freeze=true: {type(network).__name__} has no separate classifier layer to train")
+        raise ConfigError(f"{type(network).__name__} has no single last layer, which model.freeze and export need")
     return head
 
 
 def check_name(name: str) -> None:
     """Raise `ConfigError` with the nearest names unless timm can build the network."""
     base = name.partition(".")[0]
+    if not is_model(base) and base in plugins.offered(plugins.NETWORKS):
+        plugins.load(plugins.NETWORKS, base)  # its module registers it with timm
     if not is_model(base):
         hint = f"ours: {first_few(OURS)}; timm's: python -c 'import timm; print(timm.list_models())'"
         raise unknown_name("model.name", name, timm.list_models(), hint=hint)
@@ -130,10 +138,13 @@ def _takes_one_size(name: str) -> bool:
     return published is not None and bool(published.fixed_input_size)
 
 
-def pretrained_preprocess(name: str) -> Preprocess:
-    """Return how the published weights of a network want their RGB pictures."""
+def pretrained_preprocess(name: str) -> Preprocess | None:
+    """Return how the published weights of a network want their RGB pictures; None if nothing was published of it."""
     check_name(name)
-    published = timm.data.resolve_data_config({}, pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
+    known = timm.get_pretrained_cfg(name)
+    if known is None:
+        return None
+    published = timm.data.resolve_data_config({}, pretrained_cfg=known.to_dict())
     return Preprocess(
         size=published["input_size"][-1],
         crop=published["crop_pct"],

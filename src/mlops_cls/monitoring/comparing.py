@@ -5,12 +5,14 @@ worth a person's night; with few a large difference may be one. A change is both
 """
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_cls.monitoring.statistics import Numbers
+from mlops_cls.monitoring.tails import gamma_tail, kolmogorov_tail
 
 DRAWS = 1000
 """Relabelings of the pictures, of which each p value counts those that differ as much."""
@@ -35,17 +37,14 @@ def compare_numbers(reference: Numbers, now: Numbers) -> tuple[Found, float]:
 
     Its effect is the statistic itself: of some value, so large a share more of one sample lies below it than of the
     other. Ties, such as those of pictures that all have the same size, make the p value larger, never smaller. That is
-    the limit's, with the correction of Stephens 1970 (J. R. Stat. Soc. B 32, 115-122) for few pictures: `scipy.stats`
-    has more digits, and would take 50 MB of a service's memory.
+    the limit's, with the correction of Stephens 1970 (J. R. Stat. Soc. B 32, 115-122) for few pictures.
     """
-    from scipy.special import kolmogorov  # takes a third of a second to import
-
     places = np.concatenate([reference, now])
     below, below_now = (np.searchsorted(np.sort(each), places, side="right") / len(each) for each in (reference, now))
     distances = np.abs(below - below_now)
     most = int(distances.argmax())
     distance, root = float(distances[most]), float(np.sqrt(len(reference) * len(now) / len(places)))
-    p = float(kolmogorov((root + 0.12 + 0.11 / root) * distance))
+    p = kolmogorov_tail((root + 0.12 + 0.11 / root) * distance)
     return Found(distance, p, distance), float(places[most])
 
 
@@ -104,11 +103,9 @@ def probability(statistic: float, draws: Draws, *, skewness: float) -> float:
     deviation = float(draws.std())
     if hits >= COUNTED or deviation == 0:
         return (1 + hits) / (1 + len(draws))
-    from scipy.special import gammaincc
-
     shape = 4 / skewness**2
     standardised = (statistic - float(draws.mean())) / deviation
-    return float(gammaincc(shape, max(0.0, shape + standardised * np.sqrt(shape))))
+    return gamma_tail(shape, shape + standardised * sqrt(shape))
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:

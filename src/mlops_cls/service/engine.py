@@ -182,7 +182,8 @@ def _bundle(model: str) -> str:
     if parse(model) is not None:
         return model
     inside = Path(model) / FOLDER
-    return str(inside if Bundle.is_at(inside) else Bundle.open(model).folder)
+    found = inside if Bundle.is_at(inside) else Bundle.open(model).folder
+    return str(found.resolve())  # runs/latest is another run as soon as the next training begins
 
 
 def _seen(

@@ -81,15 +81,25 @@ class Watch:
             self._backlog.put(noted, noted.bytes)
 
     def _work(self, reference: Reference, window: LiveWindow) -> None:
-        notes = Notes(self._model, reference.projection)
+        notes, drifted = Notes(self._model, reference.projection), False
         try:
             while not self._backlog.closed:
                 if noted := self._backlog.take(AT_ONCE, IDLE_SECONDS):
                     window.add([record for record, _ in notes.records(noted)])
+                    drifted = _say(window.findings, drifted)
         except Exception:  # it may not end the service, and may not stay unseen
             log.exception("monitoring has stopped")
             self._window, self._why_not = None, STOPPED
             self._backlog.close()
+
+
+def _say(findings: Findings, drifted: bool) -> bool:
+    """Log when drift is found and when it is over, for who is to be told of it; return whether there is any."""
+    if findings.drift and not drifted:
+        log.warning("%s", findings.say())
+    elif drifted and not findings.drift:
+        log.info("%s", findings.say())
+    return findings.drift
 
 
 def _reference(service: Service) -> Reference | None:

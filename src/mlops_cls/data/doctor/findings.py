@@ -5,13 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlops_cls.data.manifest import Geometry, readable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FILE = "check.json"
 MOST_CASES = 1000  # of one finding that are kept; `numbers` count all of them
@@ -77,7 +79,7 @@ class Subject:
     splits: Sequence[str]
     labels: NDArray[np.int64]
     groups: Sequence[str | None]
-    facts: pa.Table
+    facts: "pa.Table"
     skipped: Mapping[str, str]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
