@@ -7,6 +7,8 @@ MODEL ?= runs/latest/bundle
 REPOSITORY ?= mlops-cls
 COMMIT ?= $(shell git rev-parse HEAD)
 ENGINE ?= $(notdir $(firstword $(foreach engine,docker podman buildah,$(shell command -v $(engine) 2>/dev/null))))
+# The others leave the health check out unless they are told to write what docker writes.
+FORMAT := $(if $(filter docker,$(ENGINE)),,--format docker)
 IMAGES := train api
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
@@ -47,7 +49,7 @@ docs: ## build the pages into site/, every warning an error
 docker: $(IMAGES:%=docker-%) ## build both images, such as: make docker ENGINE=podman REPOSITORY=REGION-docker.pkg.dev/PROJECT/NAME
 
 docker-%:
-	$(ENGINE) build --file dockerfiles/$*.dockerfile --build-arg COMMIT=$(COMMIT) $(ARGS) \
+	$(ENGINE) build $(FORMAT) --file dockerfiles/$*.dockerfile --build-arg COMMIT=$(COMMIT) $(ARGS) \
 		--tag $(REPOSITORY)/$*:latest --tag $(REPOSITORY)/$*:$$(printf %.12s $(COMMIT)) .
 
 lock: ## write the hashed requirements of the images again

@@ -33,7 +33,8 @@ def test_make_test_is_other_than_the_readmes_command() -> None:
 
 def test_an_image_lacks_its_commit_or_one_of_its_tags() -> None:
     train, api = make("docker", "ENGINE=podman", "REPOSITORY=r", f"COMMIT={40 * 'a'}").replace("\\\n", "").splitlines()
-    assert "podman build --file dockerfiles/train.dockerfile" in train
+    assert "podman build --format docker --file dockerfiles/train.dockerfile" in train
+    assert "docker build --file" in " ".join(make("docker", "ENGINE=docker").split())
     assert f"--build-arg COMMIT={40 * 'a'} " in api
     assert "--tag r/api:latest --tag r/api:$(printf %.12s " in " ".join(api.split())
     assert {path.stem for path in (ROOT / "dockerfiles").glob("*.dockerfile")} == {"train", "api"}
