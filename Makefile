@@ -6,7 +6,7 @@ ARGS ?=
 MODEL ?= runs/latest/bundle
 REPOSITORY ?= mlops-cls
 COMMIT ?= $(shell git rev-parse HEAD)
-ENGINE ?= $(notdir $(firstword $(foreach engine,docker podman buildah,$(shell command -v $(engine)))))
+ENGINE ?= $(notdir $(firstword $(foreach engine,docker podman buildah,$(shell command -v $(engine) 2>/dev/null))))
 IMAGES := train api
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import mlops_cls as mc
+from forked import interpreter
 from google_storage import google_storage
 from mlops_cls.bundle import Bundle
 from wandb_server import WandbServer
@@ -36,6 +37,14 @@ def users_cache_is_left_alone(tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return what to type in place of `sys.executable`, where a command need not import torch itself."""
+    home = tmp_path_factory.getbasetemp()
+    with interpreter((home.parent if "PYTEST_XDIST_WORKER" in os.environ else home) / "forked") as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

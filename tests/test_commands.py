@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,13 @@ def test_missing_folder_exits_2_and_says_what_to_give(
     told = capsys.readouterr().err
     assert (stop.value.code, told.count("\n")) == (2, 1)
     assert "data.root=no such folder does not exist" in told
+
+
+def test_a_class_whose_name_the_code_page_lacks_ends_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = BytesIO()
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written, encoding="cp1252"))  # as a pipe on Windows is
+    cli.run_verb(lambda names: print(*names, flush=True), ["łódź", "猫"])
+    assert written.getvalue().decode().split() == ["łódź", "猫"]
 
 
 def test_multirun_makes_a_run_folder_for_each_combination(

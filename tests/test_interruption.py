@@ -15,6 +15,8 @@ from mlops_cls.atomic import replacing, write_text
 from mlops_cls.errors import Interrupted
 from mlops_cls.interruption import SIGNALS, Interruption
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process that is sent a signal")
+
 RESUME_ME = 75
 
 
@@ -97,9 +99,9 @@ def test_a_run_in_another_thread_fails_for_want_of_signals() -> None:
     assert entered == [None]
 
 
-def test_sigterm_ends_the_command_without_a_code_that_says_resume_me(tmp_path: Path) -> None:
+def test_sigterm_ends_the_command_without_a_code_that_says_resume_me(python: str, tmp_path: Path) -> None:
     places = [f"run.folder={tmp_path}/runs", f"data.store={tmp_path}/store", "logger=none", "trainer.max_epochs=500"]
-    line = [sys.executable, "-m", "mlops_cls.train", "experiment=quickstart", "runtime=plain", "data.size=8", *places]
+    line = [python, "-m", "mlops_cls.train", "experiment=quickstart", "runtime=plain", "data.size=8", *places]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None

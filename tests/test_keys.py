@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,7 +79,7 @@ def test_a_secret_manager_out_of_reach_is_told_from_one_that_refuses(
 
 @pytest.mark.parametrize("how", ["offline", "online", "secret"])
 def test_a_key_is_left_in_no_file_and_no_line_of_output(
-    how: str, secrets: dict[str, str | int], tiny_overrides: list[str], tmp_path: Path
+    how: str, python: str, secrets: dict[str, str | int], tiny_overrides: list[str], tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -93,10 +92,10 @@ def test_a_key_is_left_in_no_file_and_no_line_of_output(
         if how == "secret":
             del environment["WANDB_API_KEY"]
             settings.append(f"logger.secret={SECRET}")
-        command = [sys.executable, "-m", "mlops_cls.train", *tiny_overrides, *settings]
+        command = [python, "-m", "mlops_cls.train", *tiny_overrides, *settings]
         done = subprocess.run(command, env=environment, cwd=home, capture_output=True, timeout=300, check=True)
         if how == "offline":
-            command = [sys.executable, "-m", "mlops_cls.sync", str(tmp_path / "runs")]
+            command = [python, "-m", "mlops_cls.sync", str(tmp_path / "runs")]
             done = subprocess.run(command, env=environment, cwd=home, capture_output=True, timeout=300, check=True)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.suffix == ".wandb" for path in files)

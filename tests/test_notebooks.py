@@ -2,6 +2,7 @@
 
 import base64
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -16,8 +17,9 @@ MOST = 300_000  # bytes
 
 @each_book
 def test_a_notebook_stumbles_or_needs_a_network_or_leaves_files_about(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+    path: Path, python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    monkeypatch.setattr(sys, "executable", python)  # which kernels are started with
     for name in ("JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path_factory.mktemp("jupyter")))
     for name in ("http_proxy", "https_proxy"):

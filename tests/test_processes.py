@@ -82,8 +82,8 @@ class Fail(pl.Callback):
 '''
 
 
-def line(*overrides: str, module: str = "mlops_cls.train") -> list[str]:
-    return [sys.executable, "-m", module, *overrides]
+def line(python: str, *overrides: str, module: str = "mlops_cls.train") -> list[str]:
+    return [python, "-m", module, *overrides]
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -91,9 +91,9 @@ def environment(home: Path) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(home), "OMP_NUM_THREADS": "1"}
 
 
-def typed(home: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+def typed(python: str, home: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     """Run the command in `home`, and return how it ended and what it said."""
-    command = line(*SETTINGS, *overrides)
+    command = line(python, *SETTINGS, *overrides)
     return subprocess.run(
         command, cwd=home, env=environment(home), capture_output=True, text=True, check=False, timeout=240
     )
@@ -131,15 +131,15 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> mc.Run:
 
 
 @pytest.fixture(scope="module")
-def ddp(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def ddp(python: str, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Return how the command ended with two processes, each with a copy of the network, and with W&B offline."""
     home = tmp_path_factory.mktemp("ddp")
     settings = ["trainer=ddp", EPOCHS, "trainer.devices=2", "logger.mode=offline", counting(home)]
-    return Ended(home, typed(home, *settings))
+    return Ended(home, typed(python, home, *settings))
 
 
 @pytest.fixture(scope="module")
-def fsdp(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def fsdp(python: str, tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """Return how the command ended on two 'machines' with a process each, that share the network."""
     home = tmp_path_factory.mktemp("fsdp")
     with socket.socket() as free:
@@ -148,7 +148,7 @@ def fsdp(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     place = environment(home) | {"NNODES": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if sys.platform == "linux":
         place["GLOO_SOCKET_IFNAME"] = "lo"
-    command = line(*SETTINGS, "trainer=fsdp", EPOCHS, "trainer.devices=1", "logger=none", counting(home))
+    command = line(python, *SETTINGS, "trainer=fsdp", EPOCHS, "trainer.devices=1", "logger=none", counting(home))
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with ExitStack() as stack:
         machines = [
@@ -221,24 +221,25 @@ def test_what_was_typed_is_lost_on_the_way_to_the_processes(ddp: Ended) -> None:
     assert provenance["runtime"]["batch_size"] == 8
 
 
-def test_an_error_in_one_process_leaves_the_others_waiting_or_is_buried(tmp_path: Path) -> None:
+def test_an_error_in_one_process_leaves_the_others_waiting_or_is_buried(python: str, tmp_path: Path) -> None:
     failing = "trainer.callbacks=[{_target_: watching.Fail}]"
-    done = typed(tmp_path, "trainer.devices=2", "trainer.max_epochs=1", "logger=none", failing)
+    done = typed(python, tmp_path, "trainer.devices=2", "trainer.max_epochs=1", "logger=none", failing)
     assert (done.returncode, done.stderr) == (2, "error: picture 3 is gone: put it back\n")
 
 
-def test_an_error_of_the_first_process_leaves_the_others_waiting_or_is_said_twice(tmp_path: Path) -> None:
-    done = typed(tmp_path, "trainer.devices=2", "logger=none", "data=folder", "data.root=no such folder")
+def test_an_error_of_the_first_process_leaves_the_others_waiting_or_is_said_twice(python: str, tmp_path: Path) -> None:
+    done = typed(python, tmp_path, "trainer.devices=2", "logger=none", "data=folder", "data.root=no such folder")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "data.root=no such folder does not exist" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
 def test_what_is_thawed_learns_from_the_pictures_of_one_process_alone(tmp_path: Path, alone: mc.Run) -> None:
+    # With real interpreters: what torch says to a terminal is settled when it is imported.
     # DDP takes note of what has gradients before anything is frozen. The average of weights goes along.
     freeze = [EPOCHS, "model.freeze=true", "model.unfreeze_epoch=1", f"model.weights={alone.checkpoint}"]
     freeze += ["logger=none", "trainer.ema=0.9"]
-    done = typed(tmp_path, "trainer=ddp", *freeze, "trainer.devices=2")
+    done = typed(sys.executable, tmp_path, "trainer=ddp", *freeze, "trainer.devices=2")
     assert (done.returncode, done.stderr) == (0, "")
     several = mc.Run.open(tmp_path / "runs" / "latest")
     one = mc.fit(mc.load_config(*SETTINGS, *freeze, f"data.store={tmp_path / 'prepared'}", f"run.folder={tmp_path}"))
@@ -249,9 +250,9 @@ def test_what_is_thawed_learns_from_the_pictures_of_one_process_alone(tmp_path: 
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_torchrun_trains_otherwise(tmp_path: Path, alone: mc.Run) -> None:
-    ours = line(*SETTINGS, EPOCHS, "logger=none")[2:]
-    torchrun = line("--standalone", "--nproc-per-node=2", "-m", *ours, module="torch.distributed.run")
+def test_torchrun_trains_otherwise(python: str, tmp_path: Path, alone: mc.Run) -> None:
+    ours = line(python, *SETTINGS, EPOCHS, "logger=none")[2:]
+    torchrun = line(python, "--standalone", "--nproc-per-node=2", "-m", *ours, module="torch.distributed.run")
     done = subprocess.run(
         torchrun, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=240
     )
@@ -390,10 +391,10 @@ def test_what_several_processes_cannot_do_is_found_out_late(overrides: list[str]
         mc.load_config(*overrides)
 
 
-def test_one_process_cannot_go_on_where_two_were_interrupted(tmp_path: Path, alone: mc.Run) -> None:
+def test_one_process_cannot_go_on_where_two_were_interrupted(python: str, tmp_path: Path, alone: mc.Run) -> None:
     places = [f"data.store={tmp_path / 'prepared'}", f"run.folder={tmp_path / 'runs'}", "logger=none", EPOCHS]
     interrupting = "trainer.callbacks=[{_target_: watching.Interrupt}]"
-    done = typed(tmp_path, "trainer=ddp", "trainer.devices=2", interrupting, *places)
+    done = typed(python, tmp_path, "trainer=ddp", "trainer.devices=2", interrupting, *places)
     assert done.returncode == 75
     assert done.stderr.splitlines()[-1] == (
         "interrupted: kept after step 4, in epoch 1: the same command goes on from there"

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import mlops_cls as mc
 from mlops_cls.checkpoints import Progress
 from mlops_cls.errors import Interrupted
 from mlops_cls.models.weights import read_checkpoint
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process that is sent a signal")
 
 BASE = [
     "experiment=quickstart", "logger=none", "data.size=8", "data.subsample=0.15", "data.batch_size=32",

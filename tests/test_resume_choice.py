@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytorch_lightning as pl
 import mlops_cls as mc
 from mlops_cls.errors import Interrupted
 from mlops_cls.run import lock_run
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the other process is forked")
 
 BASE = [
     "experiment=quickstart", "logger=none", "data.size=8", "data.subsample=0.15", "trainer.max_epochs=2",

@@ -75,7 +75,6 @@ def process(rank):
     fit("balanced")
 
 
-# Forked, so that what takes seconds to import is imported once.
 torch.multiprocessing.start_processes(process, nprocs=2, start_method="fork")
 """
 
@@ -97,7 +96,7 @@ class Fit:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which two processes have fitted with either sampler."""
     home = tmp_path_factory.mktemp("ddp")
     (home / "program.py").write_text(PROGRAM)
@@ -107,7 +106,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if sys.platform == "linux":
         environment["GLOO_SOCKET_IFNAME"] = "lo"
-    line = [sys.executable, str(home / "program.py"), str(home)]
+    line = [python, str(home / "program.py"), str(home)]
     done = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return home

@@ -14,11 +14,14 @@ import psutil
 import pytest
 import yaml
 
+import forked
 import mlops_cls as mc
 from mlops_cls import sweep
 from mlops_cls.compose import config_folder
 from mlops_cls.search.definition import read
 from wandb_server import WandbServer
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="searches are told to end by POSIX signals")
 
 COMMAND = ["${env}", "${interpreter}", "-m", "mlops_cls.train", "experiment=quickstart", "logger=none"]
 TINY = ["data.size=8", "data.subsample=0.3"]
@@ -37,9 +40,9 @@ def write_sweep(folder: Path, epochs: int, rates: list[float]) -> None:
 
 
 @contextmanager
-def searching(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def searching(python: str, folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Give a running search; whatever becomes of the test, it ends."""
-    command = [sys.executable, "-m", "mlops_cls.sweep", "digits.yaml", *arguments]
+    command = [python, "-m", "mlops_cls.sweep", "digits.yaml", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -70,19 +73,19 @@ def ended_in(log: str) -> set[int]:
     return {int(words[0]) for words in lines if words and words[0].isdigit()}
 
 
-def test_killed_search_repeats_what_it_had_done(tmp_path: Path) -> None:
+def test_killed_search_repeats_what_it_had_done(python: str, tmp_path: Path) -> None:
     write_sweep(tmp_path, 1, RATES)
     log = tmp_path / "sweeps/digits/sweep.log"
-    with searching(tmp_path, "--jobs", "2") as first:
+    with searching(python, tmp_path, "--jobs", "2") as first:
         wait_for(lambda: log.exists() and len(ended_in(log.read_text())) >= 2, first)
-        workers = psutil.Process(first.pid).children(recursive=True)
+        workers = forked.behind(python, first).children(recursive=True)
         first.kill()
     before = ended_in(log.read_text())
     assert 2 <= len(before) < len(RATES)
     psutil.wait_procs(workers, timeout=60)
     assert not any(worker.is_running() for worker in workers), "the workers outlive their driver"
 
-    with searching(tmp_path) as second:
+    with searching(python, tmp_path) as second:
         said, errors = second.communicate(timeout=900)
         assert second.returncode == 0, errors
     assert ended_in(said) == set(range(1, len(RATES) + 1)) - before
@@ -103,15 +106,15 @@ def test_killed_search_repeats_what_it_had_done(tmp_path: Path) -> None:
     assert f"optim.lr={best['optim.lr']}" in said.partition("again python -m mlops_cls.train ")[2]
 
 
-def test_interrupted_search_loses_its_trial_and_a_dead_worker_ends_it(tmp_path: Path) -> None:
+def test_interrupted_search_loses_its_trial_and_a_dead_worker_ends_it(python: str, tmp_path: Path) -> None:
     write_sweep(tmp_path, 500, RATES[:3])
     logs = tmp_path / "sweeps/digits/logs"
-    with searching(tmp_path, "--jobs", "1") as search:
+    with searching(python, tmp_path, "--jobs", "1") as search:
         for number in (1, 2):
             trial = logs / f"trial-{number:03d}.log"
             wait_for(lambda: trial.exists() and "epoch " in trial.read_text(), search)  # noqa: B023
             if number == 1:
-                (worker,) = psutil.Process(search.pid).children()
+                (worker,) = forked.behind(python, search).children()
                 worker.kill()
         search.send_signal(signal.SIGINT)
         said, errors = search.communicate(timeout=900)
@@ -122,7 +125,7 @@ def test_interrupted_search_loses_its_trial_and_a_dead_worker_ends_it(tmp_path: 
 
 
 def test_one_file_means_other_things_to_wandb_and_without_it(
-    wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wandb_server: WandbServer, python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "sweep.yaml"
@@ -130,7 +133,8 @@ def test_one_file_means_other_things_to_wandb_and_without_it(
     path.write_text(shipped.replace("trainer.max_epochs=6", "trainer.max_epochs=3\n  - data.subsample=0.3"))
     home = Path(sys.executable).parent
     environment = os.environ | wandb_server.environment(tmp_path) | {"OMP_NUM_THREADS": "1"}
-    environment["PATH"] = f"{home}{os.pathsep}{os.environ['PATH']}"
+    environment["PATH"] = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
+    monkeypatch.setattr(sys, "executable", python)
 
     def wandb(*words: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([home / "wandb", *words], cwd=tmp_path, env=environment)

@@ -10,7 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from mlops_cls import plugins
 from mlops_cls.bundle import WEIGHTS, Bundle
 from mlops_cls.card import Architecture, ModelCard, Preprocess
 from mlops_cls.choices import SourceKind
@@ -34,6 +33,7 @@ from mlops_cls.errors import ConfigError, did_you_mean, unknown_name
 from mlops_cls.models.networks import check_any_size, check_name, check_published, fit_to_size, pretrained_preprocess
 from mlops_cls.models.optim import check_optimizer
 from mlops_cls.models.weights import read_weights
+from mlops_cls.plugins import DATA_SETS, load_plugin, plugin_names
 
 
 def check(config: Config) -> None:
@@ -89,7 +89,7 @@ def _check_kaggle(name: str) -> None:
 
 
 def _check_plugin(data: DataConfig) -> None:
-    installed = plugins.offered(plugins.DATA_SETS)
+    installed = plugin_names(DATA_SETS)
     if data.name not in installed:
         raise unknown_name("data.name", data.name, [*_SOURCES, *installed])
     if data.source is SourceKind.synthetic:
@@ -104,7 +104,7 @@ def make_source(data: DataConfig) -> Source:
     """
     if data.name in _SOURCES:
         return _SOURCES[data.name](data)
-    found: Source = plugins.load(plugins.DATA_SETS, data.name)(raw_files(data))
+    found: Source = load_plugin(DATA_SETS, data.name)(raw_files(data))
     return found
 
 

@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from importlib import import_module
+from io import TextIOWrapper
 
 from mlops_cls.errors import Interrupted, MlopsError, did_you_mean
 
@@ -44,6 +45,7 @@ def main() -> None:
 
 def run_verb(verb: Callable[[list[str]], None], arguments: list[str] | None = None) -> None:
     """Run a verb; print an error the user can mend without a traceback and exit 2, let any other keep its own."""
+    _speak_utf8()
     try:
         verb(sys.argv[1:] if arguments is None else arguments)
     except MlopsError as error:
@@ -59,6 +61,13 @@ def run_verb(verb: Callable[[list[str]], None], arguments: list[str] | None = No
         # Nobody reads any more, as behind `| head`. Python would complain at its exit too, when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_UNREAD)
+
+
+def _speak_utf8() -> None:
+    """Write as Python does from 3.15 on; before, Windows' code page in a pipe or file has no room for most names."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and "PYTHONIOENCODING" not in os.environ:
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)
 
 
 def positive(text: str) -> int:

@@ -145,7 +145,8 @@ def _within_machine(place: Path) -> dict[str, str]:
 def _signals_passed_on(processes: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
     def pass_on(number: int, _: object) -> None:
         for process in processes:
-            process.send_signal(number)
+            if os.name != "nt":  # whose console tells every process of a Ctrl-C itself
+                process.send_signal(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets only the main thread handle signals.

@@ -10,11 +10,11 @@ from typing import Any
 DATA_SETS, NETWORKS = "mlops_cls.data", "mlops_cls.networks"
 
 
-def offered(group: str) -> list[str]:
+def plugin_names(group: str) -> list[str]:
     """Return the names that installed packages offer in `group`."""
     return sorted(entry_points(group=group).names)
 
 
-def load(group: str, name: str) -> Any:
+def load_plugin(group: str, name: str) -> Any:
     """Return what the entry point of that name stands for; an error of its own module keeps its traceback."""
     return entry_points(group=group)[name].load()

@@ -173,4 +173,6 @@ def point_latest(folder: Path) -> None:
             raise
         log.warning("no link %s was made: Windows allows links in its developer mode only", link)
         return
+    if os.name == "nt":
+        link.unlink(missing_ok=True)  # Windows puts nothing in the place of a folder, nor of a link to one.
     aside.replace(link)

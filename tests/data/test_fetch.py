@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -195,6 +196,7 @@ def test_a_file_that_needs_more_than_the_disk_has_is_begun(server: Server, tmp_p
     assert seen(tmp_path) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot limit the size of files")
 def test_a_full_disk_is_a_traceback(server: Server, tmp_path: Path, start_python: StartPython) -> None:
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
@@ -211,6 +213,7 @@ def test_a_folder_that_is_a_file_is_a_traceback(server: Server, tmp_path: Path) 
         get(server, tmp_path / "file" / "x.zip")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_killed_download_starts_over(server: Server, tmp_path: Path, start_python: StartPython) -> None:
     server.stall_after = 2_500_000
     process = start_python(FETCH, server.url, tmp_path / "x.zip", SHA256)

@@ -127,18 +127,19 @@ def test_what_would_fail_or_give_away_a_key_is_deployed(what: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["bundle", "--image", IMAGE], "add --to gs://BUCKET/FOLDER"),
-        (["bundle", "--image", IMAGE, "--to", "models"], "is no folder of a bucket"),
-        (["bundle", "--image", IMAGE, "--to", "gs://lab/served"], "bundle is no bundle"),
-        (["gs://lab", "--image", IMAGE], "is no gs://BUCKET/FOLDER"),
-        ([], "which bundle"),
-        (["gs://lab/skin"], "cloud build makes it"),
-        (["gs://lab/skin", "--image", IMAGE], "--project PROJECT is needed"),
+        (["bundle", "--image", IMAGE, *HERE], "add --to gs://BUCKET/FOLDER"),
+        (["bundle", "--image", IMAGE, *HERE, "--to", "models"], "is no folder of a bucket"),
+        (["bundle", "--image", IMAGE, *HERE, "--to", "gs://lab/served"], "bundle is no bundle"),
+        (["gs://lab", "--image", IMAGE, *HERE], "is no gs://BUCKET/FOLDER"),
+        (HERE, "which bundle"),
+        (["gs://lab/skin", *HERE], "cloud build makes it"),
+        (["gs://lab/skin", "--image", IMAGE, *HERE[:2]], "--project PROJECT is needed"),
+        (["gs://lab/skin", "--image", IMAGE, *HERE[:4]], "--region REGION is needed"),
     ],
 )
 def test_a_half_command_is_carried_out_or_not_said_how_to_finish(arguments: list[str], said: str) -> None:
     with pytest.raises(mc.MlopsError, match=said):
-        cloud.main(["run", *arguments, "--service", "skin"])
+        cloud.main(["run", *arguments])
 
 
 def test_a_folder_of_a_bucket_without_a_bundle_is_deployed(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from replay import Image, Replay
+from replay import Image, Replay, share_bytecode
 
 CHECKOUT = Path(__file__).parents[2]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -42,6 +42,7 @@ def image(name: str, factory: pytest.TempPathFactory) -> Iterator[Image]:
             shutil.rmtree(home, ignore_errors=True)
             built = Replay(CHECKOUT / "dockerfiles" / f"{name}.dockerfile", home, COMMIT=COMMIT).image
             shutil.rmtree(home / "stages")
+            share_bytecode(built)
             told.write_text(json.dumps(asdict(built)))
         users.mkdir(exist_ok=True)
         user.touch()

@@ -12,6 +12,8 @@ import mlops_cls as mc
 from batch_systems import BatchSystem
 from mlops_cls import cluster
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="job scripts are for bash")
+
 TINY = ["experiment=quickstart", "logger=none", "data.size=8", "data.subsample=0.2", "run.report=false"]
 CPU = ["--gpus", "0", "--cores", "1", "--memory", "2"]
 
@@ -65,9 +67,10 @@ def submit(batch: BatchSystem, monkeypatch: pytest.MonkeyPatch, *arguments: str)
 
 
 def test_a_job_whose_time_is_up_begins_anew_or_is_not_started_again_on_slurm(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch, epochs = BatchSystem(tmp_path / "slurm", "slurm"), epochs_of(home)
+    monkeypatch.setattr(sys, "executable", python)
     submit(batch, monkeypatch, *TINY, "trainer.max_epochs=4", *CPU)
     batch.run(lambda task, attempt: attempt == 1 and epochs() >= 1)
     assert batch.codes == {1: [75, 0]}

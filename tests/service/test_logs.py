@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -80,6 +79,7 @@ def post(client: Any, data: bytes, query: str = "", **headers: str) -> Any:
     return client.post(f"/predict{query}", files=[("file", ("ada's mole.png", data, "image/png"))], headers=headers)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a service on Windows is not told to end by signals")
 def test_lines_of_a_service_are_not_cloud_loggings(tiny_bundle: Bundle, sample: Path) -> None:
     key = "0123456789abcdef"
     settings = {"SERVE_LOGS": "json", "SERVE_API_KEYS": key, "GOOGLE_CLOUD_PROJECT": "lab"}
@@ -225,6 +225,7 @@ logging.getLogger("mlops_cls.service").info("no more")
 
 
 def test_a_terminal_gets_json_or_a_pipe_gets_text() -> None:
+    pty = pytest.importorskip("pty", reason="Windows has no terminals to open")
     piped = subprocess.run([sys.executable, "-c", SAY], stderr=subprocess.PIPE, text=True, check=True).stderr
     hello, care = map(json.loads, piped.splitlines())
     assert (hello["severity"], hello["message"]) == ("INFO", "hello")

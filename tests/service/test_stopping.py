@@ -20,6 +20,8 @@ import pytest
 from mlops_cls.bundle import Bundle
 from mlops_cls.errors import Interrupted
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a service on Windows is not told to end by signals")
+
 SECONDS = 60
 HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 

@@ -1,6 +1,7 @@
 """The site, built once for all processes that test."""
 
 import functools
+import os
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,7 +16,8 @@ from browser import chromium, visit  # noqa: F401 (fixtures)
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Return the site as `make docs` builds it; strictly, but whether that went well is for a test to say."""
-    shared = tmp_path_factory.getbasetemp().parent / "site"
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
     said = shared.with_suffix(".txt")
     with FileLock(shared.with_suffix(".lock")):
         if not said.exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workflow_steps import FOLDER, ROOT, Step, jobs, spoken, steps, workflows
+from workflow_steps import FOLDER, IN_BASH, ROOT, Step, jobs, spoken, steps, workflows
 
 from mlops_cls.cli import VERBS
 
@@ -35,7 +35,6 @@ EXAMPLES = {
     "WANDB_ENTITY": "lab",
 }
 """What GitHub would fill in."""
-SYSTEMS = pytest.mark.skipif(not shutil.which("bash") or not shutil.which("make"), reason="needs bash and make")
 
 
 def test_a_job_may_do_more_than_it_says() -> None:
@@ -87,7 +86,7 @@ def test_the_oldest_python_is_left_untested() -> None:
     assert f'requires-python = ">={versions[0]}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
-@SYSTEMS
+@IN_BASH
 @pytest.mark.parametrize("step", steps(), ids=str)
 def test_a_step_types_what_is_not_there(step: Step, tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()

@@ -9,14 +9,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from workflow_steps import ROOT, spoken, steps
+from workflow_steps import IN_BASH, ROOT, spoken, steps
 
 from mlops_cls import publish
-from mlops_cls.bundle import Bundle
+from mlops_cls.bundle import WEIGHTS, Bundle, seal
 from mlops_cls.data.synthetic import write_synthetic
 from wandb_server import WandbServer
 
-pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+pytestmark = IN_BASH
 Play = Callable[..., None]
 
 
@@ -48,7 +48,7 @@ def under_dvc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".dvc" / "config").write_text(f"[core]\n    no_scm = True\n    remote = storage\n{remote}")
     archive = tmp_path / "data" / "synthetic" / "seabed.zip"
     archive.parent.mkdir(parents=True)
-    write_synthetic("seabed", archive)
+    write_synthetic("seabed", archive, per_class=8)
     with warnings.catch_warnings(), Repo(str(tmp_path)) as repository:
         warnings.simplefilter("ignore")  # DVC's own
         repository.add("data")
@@ -106,7 +106,9 @@ def test_a_candidate_is_promoted_unexamined(
 ) -> None:  # fmt: skip
     for name, value in wandb_server.environment(tmp_path / "home").items():
         monkeypatch.setenv(name, value)
-    publish.main([str(tiny_bundle.folder), "--to", "wandb", "--name", "digits", "--alias", "candidate"])
+    folder = Path(shutil.copytree(tiny_bundle.folder, tmp_path / "bundle", ignore=shutil.ignore_patterns(WEIGHTS)))
+    seal(folder, tiny_bundle.card)
+    publish.main([str(folder), "--to", "wandb", "--name", "digits", "--alias", "candidate"])
     event = {"COLLECTION": "digits", "MODEL": "wandb:digits:candidate", "WANDB_ENTITY": "lab", "WANDB_API_KEY": "k"}
     play("registry", "promote", {**event, "MOST_MS": "1e6"})
     told = capfd.readouterr().out

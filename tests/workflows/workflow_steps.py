@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,9 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+IN_BASH = pytest.mark.skipif(sys.platform == "win32" or not shutil.which("bash"), reason="needs bash")
 FOLDER = ROOT / ".github" / "workflows"
 # Told apart by what they were asked, in place of doing it: one JSON list of words a line.
 NOTED = """#!{python} -S

@@ -6,8 +6,9 @@ in October 2026, T4 earlier. The other parts are as Compute Engine listed them b
 Machines that are missing here have no estimate: of a2 and a3 machines no list was at hand.
 
 Cloud Run: https://cloud.google.com/run/pricing, of the cheaper regions ("tier 1", such as europe-west4), beyond what is
-free. Compared with copies of its list in November 2026: a processor that answers, in both ways of billing, and a GiB by
-the request. A GiB by the instance and all that is idle are as they were known before, and were not looked up again.
+free. Compared in November 2026: a processor that answers, in both ways of billing, with copies of that list, and a GiB by
+the request with what another site says. A GiB by the instance and all that is idle are as they were known before, and were
+not looked up again.
 """
 
 SOURCE, DATE = "https://cloud.google.com/vertex-ai/pricing", "2026-10"

@@ -40,7 +40,6 @@ def main(arguments: list[str]) -> None:
     model, bundle = find_bundle(options.bundle, options.to, dry=True)
     make_deployment(options, model, bundle).check()
     if not options.dry_run:
-        given_project(options.project), given_region(options.region)
         model, bundle = find_bundle(options.bundle, options.to, dry=False)
     deployment = make_deployment(options, model, bundle)
     service = deployment.service(deployment.revision(datetime.now(UTC)))
@@ -117,6 +116,9 @@ def _complete(options: argparse.Namespace) -> None:
         raise ConfigError("which bundle? gs://BUCKET/FOLDER, or a folder with --to gs://BUCKET/FOLDER\n" + EXAMPLE)
     if not options.image:
         raise ConfigError("--image REGION-docker.pkg.dev/PROJECT/REPOSITORY/api:TAG is needed: cloud build makes it")
+    if not options.dry_run:
+        given_project(options.project)
+        given_region(options.region)
 
 
 def _parser() -> argparse.ArgumentParser:

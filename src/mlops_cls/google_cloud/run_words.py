@@ -81,7 +81,8 @@ def _gcloud(deployment: Deployment, options: argparse.Namespace) -> str:
 def _joined(pairs: Mapping[str, object]) -> str:
     """Return gcloud's KEY=VALUE,…; another sign parts them where a value has a comma (gcloud topic escaping)."""
     words = [f"{key}={value}" for key, value in pairs.items()]
-    return ",".join(words) if not any("," in word for word in words) else "^;^" + ";".join(words)
+    sign = next(sign for sign in ",;|@" if sign == "@" or not any(sign in word for word in words))
+    return ",".join(words) if sign == "," else f"^{sign}^{sign.join(words)}"
 
 
 def _with_versions(secrets: Mapping[str, str]) -> dict[str, str]:

@@ -8,10 +8,10 @@ import timm
 from timm.models import is_model
 from torch import nn
 
-from mlops_cls import plugins
 from mlops_cls.card import Architecture, Preprocess
 from mlops_cls.errors import ConfigError, first_few, unknown_name
 from mlops_cls.models import small
+from mlops_cls.plugins import NETWORKS, load_plugin, plugin_names
 
 OURS = [name.partition(".")[0] for name in small.default_cfgs]
 # The data decide the first two; the others load files, which is for model.pretrained and model.weights alone: the card
@@ -98,8 +98,8 @@ def classifier_of(network: nn.Module) -> nn.Module:
 def check_name(name: str) -> None:
     """Raise `ConfigError` with the nearest names unless timm can build the network."""
     base = name.partition(".")[0]
-    if not is_model(base) and base in plugins.offered(plugins.NETWORKS):
-        plugins.load(plugins.NETWORKS, base)  # its module registers it with timm
+    if not is_model(base) and base in plugin_names(NETWORKS):
+        load_plugin(NETWORKS, base)  # its module registers it with timm
     if not is_model(base):
         hint = f"ours: {first_few(OURS)}; timm's: python -c 'import timm; print(timm.list_models())'"
         raise unknown_name("model.name", name, timm.list_models(), hint=hint)
