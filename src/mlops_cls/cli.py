@@ -65,8 +65,10 @@ def run_verb(verb: Callable[[list[str]], None], arguments: list[str] | None = No
 
 def _speak_utf8() -> None:
     """Write as Python does from 3.15 on; before, Windows' code page in a pipe or file has no room for most names."""
+    if "PYTHONIOENCODING" in os.environ:
+        return
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper) and "PYTHONIOENCODING" not in os.environ:
+        if isinstance(stream, TextIOWrapper) and stream.encoding.lower() != "utf-8":
             stream.reconfigure(encoding="utf-8", errors=stream.errors)
 
 

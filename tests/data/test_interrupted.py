@@ -96,6 +96,7 @@ def test_a_killed_run_leaves_a_store_that_looks_whole(tmp_path: Path, root: Path
 # Prepares argv[1] in argv[2] again and again, each time killed at the next event that touches the store, until one
 # attempt lives; prints how many were killed, and every complete store that differs from the one in argv[3].
 KILLED = """
+import warnings
 import hashlib, os, shutil, signal, sys
 from pathlib import Path
 from mlops_cls.data.manifest import Plan
@@ -122,6 +123,8 @@ def prepare_until(number):
     prepare(FolderSource(root), Plan(), store)
     os._exit(0)
 
+# What is left over of the first preparing's threads holds no lock that a fork would need.
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 expected = content(prepare(FolderSource(root), Plan(), undisturbed).folder)
 for number in range(1, 1000):
     process = os.fork()
