@@ -21,6 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Without bytecode every one of some hundred processes compiles torch and its kin again, which takes ten seconds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+LONGEST = ("test_newcomer", "test_killed", "test_train_image", "test_sweep", "test_commands_of_pages", "test_cluster")
 for key in ("WANDB_API_KEY", "WANDB_BASE_URL"):
     os.environ.pop(key, None)
 
@@ -37,6 +38,11 @@ def users_cache_is_left_alone(tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, or one worker would be at it when the others are done."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")

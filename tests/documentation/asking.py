@@ -1,13 +1,11 @@
-"""Stands for `python`, `mlops-cls`, `uv` and `pip` in a reader's folder: has what they are given run by `forking.py`.
+"""Stands for `python`, `mlops-cls`, `uv` and `pip` in a reader's folder: has what they are given run by `forked`.
 
 ``python -S asking.py NAME ARGUMENTS``. It imports next to nothing, so that a command costs its own work only.
 """
-# ruff: noqa: PTH109, PTH123, PTH207
+# ruff: noqa: PTH123, PTH207
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -125,14 +123,11 @@ def answers(port: int) -> bool:
 def ask(arguments: Sequence[str]) -> int:
     """Have a command of Python run in this folder, with this environment and these files; pass signals on."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(VARIABLE)}
-    request = json.dumps({"argv": list(arguments), "cwd": os.getcwd(), "env": env})
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.environ[f"{VARIABLE}SOCKET"])
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda received, _: connection.send(bytes([received])))
-        socket.send_fds(connection, [b"."], [0, 1, 2])
-        connection.sendall(request.encode() + b"\n")
-        return int(connection.makefile().readline() or 1)
+    process = subprocess.Popen([os.environ[f"{VARIABLE}PYTHON"], *arguments], env=env)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda received, _: process.send_signal(received))
+    code = process.wait()
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":

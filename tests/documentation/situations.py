@@ -40,16 +40,16 @@ def cook(stage: Stage) -> None:
     stage.run(Block("situations.py", 1, "bash", MADE))
 
 
-def draw_pictures(folder: Path) -> None:
-    """Write digits as the pictures of three classes: a folder, another, a table of the first, and single ones."""
+def draw_pictures(folder: Path, each: int = OURS) -> None:
+    """Write digits as pictures of three classes: a folder, `each` so many; another, a table of the first, some more."""
     digits = load_digits()
     rows = ["path,label,patient"]
     for number, name in enumerate(CLASSES):
         shown = digits.images[digits.target == number]
-        for i, values in enumerate(shown[: OURS + 30]):
-            place = folder / ("my_pictures" if i < OURS else "new_pictures") / name / f"{i:03d}.png"
+        for i, values in enumerate(shown[: each + 30]):
+            place = folder / ("my_pictures" if i < each else "new_pictures") / name / f"{i:03d}.png"
             _write(place, values)
-            if i < OURS:
+            if i < each:
                 rows.append(f"{place.relative_to(folder)},{name},p{number}{i // 2:02d}")
     (folder / "scans.csv").write_text("\n".join([*rows, ""]))
     for place in ("pictures", "new"):

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,12 +39,12 @@ class Stage:
     """A folder, the environment of a shell in it, and a session of Python; both go on from block to block."""
 
     folder: Path
-    server: Path
+    python: str
     env: dict[str, str] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
     session: socket.socket | None = None
-    process: socket.socket = field(default_factory=partial(socket.socket, socket.AF_UNIX))
-    """Which the session's process ends with."""
+    process: "subprocess.Popen[bytes] | None" = None
+    """Which ends with the session."""
 
     @property
     def aside(self) -> Path:
@@ -96,20 +95,20 @@ class Stage:
 
     def _open_session(self, log: Path) -> socket.socket:
         ours, theirs = socket.socketpair()
-        request = {"argv": [str(HERE / "session.py")], "cwd": self.env["PWD"], "env": self.env}
-        self.process.connect(str(self.server))
+        program = [self.python, str(HERE / "session.py")]
         with theirs, log.open("ab") as file:
-            socket.send_fds(self.process, [b"."], [theirs.fileno(), file.fileno(), file.fileno()])
-        self.process.sendall(json.dumps(request).encode() + b"\n")
+            self.process = subprocess.Popen(
+                program, cwd=self.env["PWD"], env=self.env, stdin=theirs, stdout=file, stderr=file
+            )
         ours.settimeout(SECONDS_WEEKLY)
         self.session = ours
         return ours
 
     def close(self) -> None:
         """End the session and the services that were started, each of which must end well."""
-        if self.session:
+        if self.session and self.process:
             self.session.close()
-        self.process.close()
+            self.process.wait(60)
         notes = self.aside / "services"
         if notes.exists():
             _end_services(notes, self.env)
@@ -144,9 +143,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def reader(folder: Path, server: Path) -> Iterator[Stage]:
+def reader(folder: Path, python: str) -> Iterator[Stage]:
     """Give a folder as a reader's: a repository of git with our configs, and an empty environment without a network."""
-    stage = Stage(folder, server)
+    stage = Stage(folder, python)
     programs = stage.aside / "bin"
     programs.mkdir(parents=True)
     for name in PROGRAMS:
@@ -180,7 +179,7 @@ def environment(stage: Stage, programs: Path) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         **{name: NOWHERE for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")},
         **{name: "127.0.0.1,localhost" for name in ("no_proxy", "NO_PROXY")},
-        "READER_SOCKET": str(stage.server),
+        "READER_PYTHON": stage.python,
         "READER_SERVICES": str(stage.aside / "services"),
     }
 

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="commands are ru
 
 @pytest.mark.parametrize("chapter", chapters(), ids=lambda chapter: chapter.name)
 def test_what_a_page_says_to_type_works(
-    chapter: Chapter, server: Path, cooked: Path, tmp_path: Path, request: pytest.FixtureRequest
+    chapter: Chapter, python: str, cooked: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     weekly = request.config.getoption("--weekly")
     if not any(statement.is_executed(weekly=weekly) for block in chapter.blocks for statement in block.statements):
         pytest.skip("the newcomer's test types it, it can only run elsewhere, or it takes minutes: pytest --weekly")
-    with reader(tmp_path / "folder", server) as stage, ExitStack() as situations:
+    with reader(tmp_path / "folder", python) as stage, ExitStack() as situations:
         bring(cooked, stage)
         for block in chapter.blocks:
             for name in block.situations:

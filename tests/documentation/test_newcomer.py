@@ -1,5 +1,6 @@
 """The top of the README, typed by somebody who has a fresh clone, an empty home and Python with pip, nothing else."""
 
+import json
 import os
 import shutil
 import signal
@@ -46,7 +47,7 @@ def empty_environment(home: Path) -> dict[str, str]:
     }
 
 
-def type_in(line: str, folder: Path, env: Mapping[str, str]) -> None:
+def type_in(line: str, folder: Path, env: Mapping[str, str]) -> str:
     typed = ["bash", "-c", line]
     done = subprocess.run(
         typed,
@@ -59,6 +60,7 @@ def type_in(line: str, folder: Path, env: Mapping[str, str]) -> None:
         timeout=PATIENCE,
     )
     assert done.returncode == 0, f"$ {line}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
 
 
 @contextmanager
@@ -97,16 +99,16 @@ def test_a_newcomer_gets_no_prediction_from_his_own_model_in_ten_minutes(tmp_pat
         ["pip", "download", "uv", "--no-deps", "--quiet", "-d", tmp_path], env=env, check=False
     ).returncode:
         pytest.skip("no package index")
-    *typed, serve = path_of_a_newcomer()
+    *typed, serve, ask = path_of_a_newcomer()
     assert calls(serve)[0].verb == "serve"
     began = time.monotonic()
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], env=env, check=True, timeout=PATIENCE)
-    draw_pictures(clone)
+    draw_pictures(clone, each=80)
     for line in typed:
         type_in(line, clone, env)
-    with serving(serve, clone, env) as address, (clone / "boot.jpg").open("rb") as picture:
-        answer = requests.post(f"{address}/predict", files={"file": picture}, timeout=30)
-    assert answer.json()["predictions"][0]["label"] == "boot"
+    with serving(serve, clone, env) as address:
+        answer = json.loads(type_in(ask.replace("http://127.0.0.1:8080", address), clone, env))
+    assert answer["predictions"][0]["label"] == "boot"
     assert time.monotonic() - began < PATIENCE
     shutil.rmtree(clone)

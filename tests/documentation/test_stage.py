@@ -34,8 +34,8 @@ done
 
 
 @pytest.fixture
-def stage(server: Path, tmp_path: Path) -> Iterator[Stage]:
-    with reader(tmp_path / "folder", server) as stage:
+def stage(python: str, tmp_path: Path) -> Iterator[Stage]:
+    with reader(tmp_path / "folder", python) as stage:
         yield stage
 
 

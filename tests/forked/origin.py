@@ -23,7 +23,9 @@ from typing import Any, NoReturn
 
 # What a run imports sooner or later; none of them is a verb, which is to be run as `__main__`.
 HEAVY = (
-    "mlops_cls.training", "mlops_cls.attempt", "mlops_cls.conclude", "mlops_cls.compose", "hydra.main",
+    "mlops_cls.training", "mlops_cls.attempt", "mlops_cls.conclude", "mlops_cls.compose", "mlops_cls.scoring",
+    "mlops_cls.exporting.write", "mlops_cls.report.page", "mlops_cls.service.app", "mlops_cls.measuring",
+    "hydra.main", "onnxscript", "matplotlib.pyplot", "uvicorn",
     "torch._dynamo", "torch.distributed", "albumentations.pytorch", "sklearn.datasets", "gcsfs", "pandas",
 )  # fmt: skip
 
@@ -121,10 +123,10 @@ def run() -> None:
         sys.argv = words[1:]
         sys.modules.pop(words[1], None)
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
-    elif kind == "-c":
-        sys.argv = ["-c", *words[2:]]
+    elif kind in ("-c", "-"):
+        code = words.pop(1) if kind == "-c" else sys.stdin.read()
         sys.modules["__main__"] = program = ModuleType("__main__")
-        exec(compile(words[1], "<string>", "exec"), program.__dict__)
+        exec(compile(code, "<string>", "exec"), program.__dict__)
     else:
         runpy.run_path(kind, run_name="__main__")
 
