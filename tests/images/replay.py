@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from importlib.util import source_from_cache
 from pathlib import Path
 from string import Template
 
@@ -92,8 +91,9 @@ def share_bytecode(image: Image) -> None:
     """Give files of an image that are the very files of this process's environment the bytecode that this one has."""
     here = Path(sysconfig.get_path("purelib"))
     (there,) = Path(image.within("/opt/venv")).glob("lib/python*/site-packages")
-    for compiled in here.rglob(f"__pycache__/*.{sys.implementation.cache_tag}.pyc"):
-        source = Path(source_from_cache(compiled))
+    ending = f".{sys.implementation.cache_tag}.pyc"
+    for compiled in here.rglob(f"__pycache__/*{ending}"):
+        source = compiled.parents[1] / f"{compiled.name.removesuffix(ending)}.py"
         twin = there / source.relative_to(here)
         if twin.is_file() and twin.samefile(source):
             place = there / compiled.relative_to(here)
